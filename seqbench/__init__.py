@@ -1,0 +1,39 @@
+"""seqbench: a benchmark suite for the memory of recurrent networks.
+
+    results = seqbench.run("adding", cells=["lstm"], seeds=2)
+    results.trials, results.curves, results.flow      # DataFrames
+    seqbench.report(results, "reports/adding")
+    seqbench.gradient_flow(nn.LSTM(2, 64), inputs, lambda out: out[-1].sum(-1))
+
+The public names load when they are first used: importing seqbench imports neither torch nor pandas.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from seqbench.errors import InputError
+
+__all__ = ["InputError", "Results", "gradient_flow", "load", "report", "run"]
+
+try:
+    __version__ = version("seqbench")
+except PackageNotFoundError:  # a source tree on the path, not installed
+    __version__ = "0+unknown"
+
+_HOME = {
+    "Results": "seqbench.results",
+    "gradient_flow": "seqbench.flow",
+    "load": "seqbench.results",
+    "report": "seqbench.reporting",
+    "run": "seqbench.sweep",
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqbench' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,5 @@
+"""python -m seqbench"""
+
+from seqbench.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""Back-propagation through time in segments: the engine.
+
+A sequence is a chain of segments. Each gets an autograd graph of its own; the state handed from one
+to the next is a leaf that requires grad. Going backwards, last segment first, the leaf's gradient
+is *exactly* the gradient at that boundary: autograd computed it, and it is handed on to the segment
+before. Nothing here knows about time: a link is any function of a state.
+
+Shapes: T steps, B sequences, I inputs, H outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# The state in flight: its parts in one flat tuple; () means "start as you like", which links take
+# to be the layer's own initial state.
+State = tuple[Tensor, ...]
+Link = Callable[[State], tuple[Tensor, State]]
+# The gradient of the loss with respect to the outputs of link i, or None where nothing is scored.
+Direct = Callable[[int, Tensor], Tensor | None]
+
+
+@dataclass
+class Segment:
+    """One link, run forward with a graph of its own."""
+
+    entry: State  # leaves
+    outputs: Tensor
+    exit: State
+
+
+def enter(link: Link, state: State) -> Segment:
+    """Run one link forward from `state`, cut off from whatever came before."""
+    entry = tuple(part.detach().requires_grad_() for part in state)
+    with torch.enable_grad():
+        outputs, exit_state = link(entry)
+    return Segment(entry, outputs, exit_state)
+
+
+def roots(
+    segment: Segment, grad_outputs: Tensor | None, grad_exit: Sequence[Tensor | None]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors of a segment that a gradient arrives at, and those gradients."""
+    pairs = [(segment.outputs, grad_outputs), *zip(segment.exit, grad_exit, strict=True)]
+    live = [(x, g) for x, g in pairs if g is not None and x.requires_grad]
+    return [x for x, _ in live], [g for _, g in live]
+
+
+def backpropagate(
+    chain: Sequence[Link],
+    state: State,
+    direct: Direct,
+    *,
+    recompute: bool = False,
+    at_boundary: Callable[[int, State], None] | None = None,
+) -> None:
+    """Add the gradient of a loss to the .grad of every parameter that the chain uses.
+
+    The same numbers, to rounding, as one autograd graph over the whole chain.
+
+    Args:
+        chain: the links, first to last.
+        state: what the first link starts from; () for its own initial state.
+        direct: (i, outputs of link i) -> d loss / d outputs, or None. Called once a link, last link
+            first.
+        recompute: keep the boundary states only and run a link forward again when its turn comes:
+            memory grows with the number of links instead of the number of steps.
+        at_boundary: (i, gradient of the state that entered link i), called last link first; not
+            called where no gradient arrives.
+    """
+    segments: list[Segment | State] = []
+    for link in chain:
+        if recompute:
+            segments.append(state)
+            with torch.no_grad():
+                _, state = link(state)
+        else:
+            segment = enter(link, state)
+            segments.append(segment)
+            state = segment.exit
+
+    grad_state: tuple[Tensor | None, ...] = (None,) * len(state)
+    for i in reversed(range(len(chain))):
+        segment = segments.pop()
+        if recompute:
+            segment = enter(chain[i], segment)
+        tensors, gradients = roots(segment, direct(i, segment.outputs), grad_state)
+        if tensors:
+            torch.autograd.backward(tensors, gradients)
+        grad_state = tuple(part.grad for part in segment.entry)
+        if at_boundary and any(grad is not None for grad in grad_state):
+            at_boundary(
+                i,
+                tuple(
+                    torch.zeros_like(part) if part.grad is None else part.grad
+                    for part in segment.entry
+                ),
+            )
+
+
+class TimeChain:
+    """A layer over a sequence, cut into links.
+
+    Args:
+        layer: (inputs [t, B, I], state or None) -> (outputs [t, B, H], state), where a state is a
+            tensor or nested tuples of them.
+        inputs: [T, B, I].
+        edges: ascending steps at which to cut, from 0 to T.
+    """
+
+    def __init__(self, layer: Callable[..., Any], inputs: Tensor, edges: Sequence[int]) -> None:
+        self.layer = layer
+        self.inputs = inputs
+        self.edges = edges
+        self.template: Any = None  # nesting of the layer's state, known after its first call
+
+    def links(self) -> list[Link]:
+        """One for each stretch between two edges."""
+        return [partial(self.run, start, stop) for start, stop in pairwise(self.edges)]
+
+    def run(self, start: int, stop: int, state: State) -> tuple[Tensor, State]:
+        """Outputs of the steps start..stop-1 and the state after them."""
+        given = unflatten(self.template, iter(state)) if state else None
+        outputs, after = self.layer(self.inputs[start:stop], given)
+        self.template = template(after)
+        return outputs, tuple(flatten(after))
+
+
+def flatten(state: Any) -> Iterator[Tensor]:
+    """The tensors of nested tuples or lists, left to right."""
+    if isinstance(state, Tensor):
+        yield state
+    else:
+        for part in state:
+            yield from flatten(part)
+
+
+def template(state: Any) -> Any:
+    """The nesting alone: None for a tensor, a tuple for anything that holds some."""
+    return None if isinstance(state, Tensor) else tuple(template(part) for part in state)
+
+
+def unflatten(like: Any, parts: Iterator[Tensor]) -> Any:
+    """The inverse of `flatten`, given the template."""
+    return next(parts) if like is None else tuple(unflatten(part, parts) for part in like)
+
+
+def even_edges(steps: int, segment: int) -> list[int]:
+    """Cuts from 0 to `steps`, at most `segment` steps apart."""
+    return [*range(0, steps, segment), steps]

@@ -1,0 +1,1 @@
+"""The bundled cells, one family a file, each a class by torch's own contract."""

@@ -1,0 +1,191 @@
+"""The commands. Thin: each parses, calls, prints. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqbench.errors import InputError
+
+app = typer.Typer(
+    name="seqbench",
+    help="A benchmark suite for the memory of recurrent networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; what the user got wrong ends in two lines and status 2."""
+    sys.path.append("")  # "module:Class" may lie in the working directory
+    try:
+        app()
+    except InputError as error:
+        print(f"seqbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("seqbench: interrupted; what is finished is kept, the same command again runs "
+              "the rest", file=sys.stderr)  # fmt: skip
+        sys.exit(130)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from seqbench import __version__
+
+        print(f"seqbench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """A benchmark suite for the memory of recurrent networks."""
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="A bundled task, or the path of a card.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Only these, or others: A,B (names, labels, specs).")
+    ] = None,
+    lengths: Annotated[str | None, typer.Option(help="Instead of the card's: 50,100.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many, numbered from 0.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="table.key=value, in TOML or plain text.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at a time.", show_default="one a core")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+) -> None:
+    """Run a task, or what is missing of it; then print the comparison table."""
+    from seqbench import sweep
+
+    planned = sweep.plan(
+        task,
+        out,
+        cells=_words(cells),
+        lengths=_numbers("--lengths", lengths),
+        seeds=seeds,
+        steps=steps,
+        overrides=_settings(settings or []),
+    )
+    if dry_run:
+        _show_plan(planned)
+        return
+    results = sweep.carry_out(planned, workers=workers, device=device)
+    from seqbench.reporting import terminal
+
+    terminal.print_comparison(results)
+    print(f"\nnext: seqbench report {planned.path}")
+    if not all(sweep.finished(planned.path, trial) for trial in planned.task.trials()):
+        for line in terminal.errors(results):
+            print(f"seqbench: {line}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it.", show_default="RUN/report")
+    ] = None,
+) -> None:
+    """Write a page, tables and figures that compare the cells of one run or several."""
+    from seqbench import load
+    from seqbench import report as write
+
+    page = write([load(path) for path in runs], out)
+    print(page)
+
+
+@app.command()
+def flow(
+    cells: Annotated[list[str], typer.Argument(metavar="CELL...", help="Names or specs.")],
+    length: Annotated[int, typer.Option(help="Steps of the sequence.", min=1)] = 400,
+    hidden: Annotated[int, typer.Option(help="Hidden size.", min=1)] = 128,
+    seed: Annotated[int, typer.Option(help="Of initialisation, inputs and cotangent.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write a figure: .png, .svg, .pdf.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
+) -> None:
+    """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
+    from seqbench.reporting import terminal
+    from seqbench.untrained import compare, save
+
+    table = compare(cells, length=length, hidden_size=hidden, seed=seed)
+    terminal.print_flow(table)
+    for path in save(table, figure=out, csv=csv):
+        print(path)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, problems or cells.")] = "",
+) -> None:
+    """What there is by name."""
+    from seqbench import plugins
+    from seqbench import task as cards
+
+    kinds = ("tasks", "problems", "cells")
+    if what and what not in kinds:
+        raise InputError(f"list {what}\nallowed: {', '.join(kinds)}")
+    for kind in [what] if what else kinds:
+        if not what:
+            print(f"{kind}:")
+        if kind == "tasks":
+            rows = {name: cards.load(name).description for name in cards.bundled()}
+        else:
+            rows = {name: told for name, (_, told) in plugins.available(kind).items()}
+        for name, told in rows.items():
+            print(f"  {name:<12} {told}")
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in _words(text) or []]
+    except ValueError:
+        raise InputError(f"{option} {text}\nallowed: whole numbers, as in 50,100") from None
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    changes = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {one}\nallowed: table.key=value, as in training.steps=500")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = value.strip()
+    return changes
+
+
+def _show_plan(planned) -> None:
+    from seqbench.progress import name
+
+    total, missing = len(planned.task.trials()), len(planned.missing)
+    print(f"{planned.task.name}: {total} trials, {total - missing} finished, {missing} to run, "
+          f"into {planned.path}")  # fmt: skip
+    for trial in planned.missing:
+        print(f"  {name(trial)}: at most {trial.training.steps:,} steps")

@@ -1,0 +1,120 @@
+"""What is read off a curve S(k): how far the gradient reaches back.
+
+S(k) is a log10 of the output flow at lag k relative to lag 0, so S(0) = 0; K is the largest lag.
+numpy only. No quantity depends on which lags were recorded besides those next to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+HALF = -np.log10(2)
+HORIZONS = (1e-1, 1e-3, 1e-6)
+MANY_ZEROS = 0.05  # share of examples; survivors alone would bias a mean upwards
+
+
+class Curve:
+    """S at ascending lags.
+
+    Args:
+        lags: [n] ascending; lag 0 first.
+        s: [n] log10, relative to lag 0. -inf where the gradient is an exact zero for more than 5 %
+            of the examples; NaN (not finite) points are left out.
+    """
+
+    def __init__(self, lags: np.ndarray, s: np.ndarray) -> None:
+        lags, s = np.asarray(lags, float), np.asarray(s, float)
+        keep = ~np.isnan(s)
+        self.lags, self.s = lags[keep], s[keep]
+
+    @property
+    def largest_lag(self) -> float:
+        """K."""
+        return self.lags[-1] if len(self.lags) else 0.0
+
+    def at(self, lag: float) -> float:
+        """S(lag), interpolated between the recorded neighbours; NaN if one of them is -inf."""
+        finite = np.isfinite(self.s)
+        if not finite.any() or lag > self.lags[finite][-1]:
+            return float("nan")
+        return float(np.interp(lag, self.lags[finite], self.s[finite]))
+
+    def crossing(self, level: float) -> float | None:
+        """The first lag at which S is at most `level`, interpolated; None if never within K."""
+        below = np.flatnonzero(self.s <= level)
+        if not len(below):
+            return None
+        i = below[0]
+        if i == 0 or not np.isfinite(self.s[i]):
+            return float(self.lags[i])
+        (k0, k1), (s0, s1) = self.lags[i - 1 : i + 1], self.s[i - 1 : i + 1]
+        return float(k0 + (k1 - k0) * (s0 - level) / (s0 - s1))
+
+    def half_life(self) -> float | None:
+        """The first lag with S <= -log10 2; None if none within K."""
+        return self.crossing(HALF)
+
+    def horizon(self, theta: float) -> float | None:
+        """The first lag at which the flow has fallen to `theta`; None if none within K."""
+        return self.crossing(np.log10(theta))
+
+    def rate(self, a: float, b: float) -> float:
+        """(S(a) - S(b)) / (b - a): decades lost a step; negative where the flow grows."""
+        return (self.at(a) - self.at(b)) / (b - a) if b > a else float("nan")
+
+    def early_rate(self) -> float:
+        """Over [1, min(10, K/4)]."""
+        return self.rate(1, min(10, self.largest_lag / 4))
+
+    def late_rate(self) -> float:
+        """Over [K/2, K]."""
+        return self.rate(self.largest_lag / 2, self.largest_lag)
+
+    def late_half_life(self) -> float | str:
+        """log10 2 / late rate where S changes by more than 0.3 over [K/2, K], else in words."""
+        rate = self.late_rate()
+        change = rate * self.largest_lag / 2
+        if np.isnan(change):
+            return "not defined: exact zeros"
+        if abs(change) <= 0.3:
+            return "none within K"
+        return "grows" if change < 0 else float(-HALF / rate)
+
+    def growth(self) -> tuple[float, float]:
+        """The largest S over lags >= 1, and its lag."""
+        later = self.lags >= 1
+        if not later.any():
+            return float("nan"), float("nan")
+        i = np.argmax(self.s[later])
+        return float(self.s[later][i]), float(self.lags[later][i])
+
+    def factor(self) -> float | None:
+        """10^-rate(1, K), one factor a step, where S stays near the chord from lag 1 to K.
+
+        Near: within max(0.15, 5 % of the total change). None where it does not: then the two rates
+        say more.
+        """
+        inside = self.lags >= 1
+        lags, s = self.lags[inside], self.s[inside]
+        if len(lags) < 2 or lags[0] != 1 or not np.isfinite(s).all():
+            return None
+        chord = s[0] + (s[-1] - s[0]) * (lags - 1) / (lags[-1] - 1)
+        if np.abs(s - chord).max() > max(0.15, 0.05 * abs(s[-1] - s[0])):
+            return None
+        return float(10 ** -self.rate(1, lags[-1]))
+
+
+def from_rows(rows, examples: int) -> Curve:
+    """The curve of one trial, step, anchor, layer and part of the state.
+
+    Args:
+        rows: a DataFrame with columns lag, log10_norm, n_zero, n_nonfinite.
+        examples: how many sequences each row summarises.
+    """
+    rows = rows.sort_values("lag")
+    level = rows["log10_norm"].to_numpy(float)
+    s = np.where(rows["n_zero"].to_numpy() > MANY_ZEROS * examples, -np.inf, level)
+    s = np.where(rows["n_nonfinite"].to_numpy() > 0, np.nan, s)
+    lags = rows["lag"].to_numpy()
+    start = s[0] if len(s) and lags[0] == 0 else np.nan
+    return Curve(lags, s - start if np.isfinite(start) else np.full_like(s, np.nan))

@@ -1,0 +1,109 @@
+"""A model: layer(s) over a sequence and a linear readout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.errors import InputError
+
+
+class Unroll(nn.Module):
+    """A step cell run over a sequence: torch's cell contract in, its layer contract out.
+
+    Args:
+        cell: (x [B, I], state or None) -> state, a tensor or a tuple whose first part is the
+            output; all parts batch first.
+    """
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x_TBI: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        outputs = []
+        for x_BI in x_TBI.unbind(0):
+            state = self.cell(x_BI, state)
+            outputs.append(state if isinstance(state, Tensor) else state[0])
+        return torch.stack(outputs), state
+
+
+class Stack(nn.Module):
+    """Layers on top of each other; the state is a tuple with one entry, itself a tuple, a layer."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x_TBI: Tensor, states: Any = None) -> tuple[Tensor, tuple]:
+        after = []
+        for i, layer in enumerate(self.layers):
+            state = None if states is None else states[i]
+            if state is not None and len(state) == 1:  # torch's own RNN and GRU want it bare
+                (state,) = state
+            x_TBI, state = layer(x_TBI, state)
+            after.append((state,) if isinstance(state, Tensor) else tuple(state))
+        return x_TBI, tuple(after)
+
+
+class Model(nn.Module):
+    """A stack and its readout, kept apart: the readout is applied only where a loss looks.
+
+    Attributes:
+        stack: inputs [T, B, I] -> (outputs [T, B, H], state).
+        readout: [..., H] -> [..., O].
+    """
+
+    def __init__(self, stack: Stack, readout: nn.Linear) -> None:
+        super().__init__()
+        self.stack = stack
+        self.readout = readout
+
+
+def as_layer(module: nn.Module, kind: str | None = None) -> nn.Module:
+    """Give a cell the layer contract; leave a layer alone.
+
+    Args:
+        module: an nn.RNNBase, anything said to be a "layer", or a step cell.
+        kind: "layer", "cell" or None (an nn.RNNBase is a layer, all else a cell).
+
+    Raises:
+        InputError: a layer with batch_first or bidirectional set.
+    """
+    if kind == "cell" or (kind is None and not isinstance(module, nn.RNNBase)):
+        return Unroll(module)
+    for name in ("batch_first", "bidirectional"):
+        if getattr(module, name, False):
+            raise InputError(
+                f"{type(module).__name__}: {name} = True\n"
+                "allowed: layers that take time first, [T, B, I], and run forwards"
+            )
+    return module
+
+
+def build(
+    cls: type,
+    *,
+    input_size: int,
+    hidden_size: int,
+    output_size: int,
+    layers: int = 1,
+    kind: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> Model:
+    """Layers of one class, each as wide as it says itself, and a readout for the last.
+
+    Args:
+        cls: called as cls(input_size, hidden_size, **options) for each layer.
+
+    Raises:
+        InputError: an option's value that a bundled cell refuses, or a layer that can't be run.
+    """
+    built, width = [], input_size
+    for _ in range(layers):
+        built.append(as_layer(cls(width, hidden_size, **(options or {})), kind))
+        with torch.no_grad():
+            width = built[-1](torch.zeros(1, 1, width), None)[0].shape[-1]
+    return Model(Stack(built), nn.Linear(width, output_size))

@@ -1,0 +1,1 @@
+"""The bundled problems, one a file; `seqbench.problems.batch` says what a problem must offer."""

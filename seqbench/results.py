@@ -1,0 +1,188 @@
+"""A run on disk <-> pandas.
+
+    runs/adding/task.toml                      the task as it was resolved
+    runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, trial.json (last)
+
+Parquet and JSON only: opening a run that somebody sent you never runs code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seqbench import task as cards
+from seqbench.errors import InputError
+from seqbench.task import SCHEMA, Task, Trial
+
+TRIAL_COLUMNS = [
+    "task", "cell", "length", "seed", "status", "steps", "solved_at", "parameters", "seconds",
+    "loss", "score", "baseline", "baseline_score", "error",
+]  # fmt: skip
+CURVE_COLUMNS = ["cell", "length", "seed", "step", "loss", "score", "gradient_norm"]
+FLOW_COLUMNS = [
+    "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
+    "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
+]  # fmt: skip
+# Sorted alike, whatever order the trials finished in; cells keep the card's order.
+_TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run, opened.
+
+    Attributes:
+        path: the run's folder.
+        task: its card as it was resolved.
+        trials: a row a trial of the task.
+        curves: a row a trial and evaluation.
+        flow: a row a trial, recorded step, source, anchor, layer, boundary and part of the state.
+        records: folder -> what trial.json says, for those that have one.
+    """
+
+    path: Path
+    task: Task
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    flow: pd.DataFrame
+    records: dict[str, dict[str, Any]]
+
+    def __repr__(self) -> str:
+        counts = self.trials["status"].value_counts().to_dict()
+        told = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"<Results of {self.task.name} in {self.path}: {told}>"
+
+
+def load(path: str | Path) -> Results:
+    """Open a run's folder.
+
+    Raises:
+        InputError: no run there, or files of a schema this version can't read.
+    """
+    path = Path(path)
+    task = read_task(path)
+    if task is None:
+        raise InputError(f"{path} is not a run: it has no task.toml\nallowed: a folder that "
+                         "`seqbench run` wrote")  # fmt: skip
+    records, rows, curves, flows = {}, [], [], []
+    for trial in task.trials():
+        record = read_record(path, trial)
+        axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
+        rows.append({"task": task.name, **axes, **_summary(record)})
+        if record is None:
+            continue
+        records[trial.folder] = record
+        folder = path / "trials" / trial.folder
+        for name, frames in (("curves", curves), ("flow", flows)):
+            if (folder / f"{name}.parquet").exists():
+                frame = pd.read_parquet(folder / f"{name}.parquet")
+                frames.append(frame.assign(**axes))
+    return Results(
+        path=path,
+        task=task,
+        trials=pd.DataFrame(rows)[TRIAL_COLUMNS].astype(_TYPES),
+        curves=_join(curves, CURVE_COLUMNS),
+        flow=_join(flows, FLOW_COLUMNS),
+        records=records,
+    )
+
+
+def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame(columns=first)
+    table = pd.concat(frames, ignore_index=True)
+    return table[first + [name for name in table if name not in first]]
+
+
+def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
+    if record is None:
+        return dict.fromkeys(TRIAL_COLUMNS[4:]) | {"status": "interrupted"}
+    summary = record["summary"]
+    numbers = ("seconds", "loss", "score", "baseline", "baseline_score")
+    told = {name: summary.get(name) for name in TRIAL_COLUMNS[4:]}
+    return told | {name: math.nan for name in numbers if told[name] is None}
+
+
+def read_task(path: Path) -> Task | None:
+    """The card that a run was started with; None where there is no run."""
+    file = path / "task.toml"
+    return cards.parse(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else None
+
+
+def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
+    """What a finished trial's trial.json says; None if the trial has not finished.
+
+    Raises:
+        InputError: the file is damaged, or of another schema.
+    """
+    file = path / "trials" / trial.folder / "trial.json"
+    if not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{file} is damaged: not JSON\nremove its folder and run the task again "
+                         "to have the trial back") from None  # fmt: skip
+    if record.get("schema") != SCHEMA:
+        raise InputError(
+            f"{file}: schema = {record.get('schema')!r}\nallowed: {SCHEMA}, which this version "
+            "of seqbench reads"
+        )
+    return record
+
+
+def write_trial(path: Path, trial: Trial, record: dict[str, Any], frames: dict[str, Any]) -> None:
+    """Write a finished trial, trial.json last: there is all of it, or it has not finished.
+
+    Args:
+        record: summary, versions, machine; configuration and schema are added here.
+        frames: name -> DataFrame, each becomes NAME.parquet.
+    """
+    folder = path / "trials" / trial.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        write_atomically(
+            folder / f"{name}.parquet",
+            lambda file, frame=frame: frame.to_parquet(file, index=False, compression="zstd"),
+        )
+    whole = {"schema": SCHEMA, "key": trial.key, "configuration": trial.model_dump(), **record}
+    text = json.dumps(_without_nan(whole), indent=1, allow_nan=False)
+    write_atomically(folder / "trial.json", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_task(path: Path, task: Task) -> None:
+    """Write a run's task.toml."""
+    path.mkdir(parents=True, exist_ok=True)
+    text = task.to_toml()
+    write_atomically(path / "task.toml", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_atomically(target: Path, write) -> None:
+    """Let `write` fill a temporary file of its own beside the target, flush it, and rename it."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _without_nan(value: Any) -> Any:
+    # JSON has no NaN; a number that is none is null.
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,371 @@
+"""Runs the trials of a task: one trial a core, each in a fresh interpreter, largest first.
+
+What is finished stays finished: every trial writes itself down, and the same command again runs
+only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqbench import plugins, results
+from seqbench import task as cards
+from seqbench.errors import InputError
+from seqbench.progress import Display, display, size
+from seqbench.task import Cell, Task, Trial
+
+
+@dataclass
+class Plan:
+    """What a command asks for, checked, before anything runs or is written.
+
+    Attributes:
+        path: the run's folder.
+        task: what is asked.
+        stored: the task of the folder afterwards: what was there and what is asked.
+        missing: trials that are not finished, largest first.
+        cells: label -> resolved spec, or a class that was given as one.
+    """
+
+    path: Path
+    task: Task
+    stored: Task
+    missing: list[Trial]
+    cells: dict[str, str | type] = field(default_factory=dict)
+
+
+def run(
+    task: str | Task,
+    out: str | Path | None = None,
+    *,
+    cells: Sequence[str | type] | None = None,
+    lengths: Sequence[int] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    overrides: dict[str, Any] | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> results.Results:
+    """Run a task, or what is missing of it.
+
+    Args:
+        task: a bundled name, the path of a card, or a Task.
+        out: the run's folder; default runs/NAME.
+        cells: labels or names of the card's cells, other specs, or classes (those run in this
+            process); default: the card's.
+        lengths, seeds, steps: in place of the card's.
+        overrides: dotted key -> value, in place of the card's.
+        workers: how many trials at a time; default one a core.
+        device: "cpu", "cuda", or "auto" (cuda where there is one).
+        quiet: show no progress.
+
+    Returns:
+        The run, opened.
+
+    Raises:
+        InputError: anything in the card or the arguments that can't be.
+    """
+    planned = plan(task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps,
+                   overrides=overrides)  # fmt: skip
+    return carry_out(planned, workers=workers, device=device, quiet=quiet)
+
+
+def plan(
+    task: str | Task,
+    out: str | Path | None = None,
+    *,
+    cells: Sequence[str | type] | None = None,
+    lengths: Sequence[int] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Plan:
+    """Check everything that `run` is asked, and find out what is missing; writes nothing.
+
+    Raises:
+        InputError: what can't be, and what is allowed.
+    """
+    given = {"lengths": lengths and list(lengths), "seeds": seeds, "training.steps": steps}
+    changes = {key: value for key, value in given.items() if value is not None}
+    changes = (overrides or {}) | changes
+    where = task.name if isinstance(task, Task) else task
+    if isinstance(task, Task):
+        asked = cards.parse(task.to_toml(), where, changes)
+    else:
+        asked = cards.load(task, changes)
+    specs: dict[str, str | type] = {}
+    if cells is not None:
+        chosen, specs = choose(asked, cells)
+        asked = asked.model_copy(update={"cells": chosen})
+    try:
+        for cell in asked.cells:
+            specs.setdefault(cell.label, plugins.resolve(cell.use, "cells"))
+        check(asked, specs)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    path = Path(out) if out is not None else Path("runs") / asked.name
+    stored = results.read_task(path)
+    whole = asked if stored is None else cards.merge(stored, asked, str(path))
+    missing = [trial for trial in asked.trials() if not finished(path, trial)]
+    missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
+    return Plan(path, asked, whole, missing, specs)
+
+
+def choose(task: Task, wanted: Iterable[str | type]) -> tuple[list[Cell], dict[str, type]]:
+    """The card's cells of these labels or names; anything else becomes a cell of its own.
+
+    Returns:
+        The cells, and label -> class for those given as a class.
+    """
+    chosen: list[Cell] = []
+    classes: dict[str, type] = {}
+    for want in wanted:
+        if isinstance(want, type):
+            label = want.__name__
+            classes[label] = want
+            chosen.append(Cell(use=f"{want.__module__}:{want.__qualname__}", label=label))
+            continue
+        found = [c for c in task.cells if c.label == want] or [
+            c for c in task.cells if c.use == want
+        ]
+        chosen += found or [Cell.model_validate(cards.absolute(want, Path.cwd()))]
+    labels = [cell.label for cell in chosen]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError(f"cells: {label!r} is asked for twice\nallowed: each cell once")
+    return chosen, classes
+
+
+def check(task: Task, cells: dict[str, str | type]) -> None:
+    """Import what the task names and build it once, so that a mistake shows before anything runs.
+
+    Raises:
+        InputError: an option, a length or a class that can't be.
+    """
+    from seqbench import trial as training
+
+    trials = task.trials()
+    problems = {
+        one.length: training.make_problem(one) for one in trials if one.cell == trials[0].cell
+    }
+    for cell in task.cells:
+        spec = cells[cell.label]
+        where = f"cells ({cell.label})"
+        cls = plugins.load(spec) if isinstance(spec, str) else spec
+        plugins.check_options(cls, cell.options, ("input_size", "hidden_size"), where)
+        one = next(trial for trial in trials if trial.cell == cell)
+        try:
+            training.make_model(one, problems[one.length], cls)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except Exception:  # somebody's cell: its trials end in "error", with its own words
+            continue
+
+
+def finished(path: Path, trial: Trial) -> bool:
+    """Whether a trial has a result; one that ended in error is run again."""
+    record = results.read_record(path, trial)
+    return record is not None and record["summary"]["status"] != "error"
+
+
+def carry_out(
+    planned: Plan, *, workers: int | None = None, device: str = "cpu", quiet: bool = False
+) -> results.Results:
+    """Run what a plan says is missing, and open the run.
+
+    Raises:
+        InputError: no such device, or the folder can't be written.
+        KeyboardInterrupt: passes through once the workers are stopped; what is finished is kept.
+    """
+    device = check_device(device)
+    check_workers(workers)
+    make_folder(planned)
+    here = [t for t in planned.missing if isinstance(planned.cells[t.cell.label], type)]
+    away = [t for t in planned.missing if t not in here]
+    with display(len(planned.missing), sum(map(size, planned.missing)), quiet) as shown:
+        if away:
+            count = min(workers or cores(), len(away))
+            _Workers(planned, device, shown, away, count).serve()
+        if here:
+            _run_here(planned, device, shown, here)
+    return results.load(planned.path)
+
+
+def check_device(device: str) -> str:
+    """ "cpu" or "cuda" from what was asked.
+
+    Raises:
+        InputError: another word, or no such device here.
+    """
+    if device not in ("cpu", "cuda", "auto"):
+        raise InputError(f"--device {device}\nallowed: cpu, cuda, auto")
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise InputError("--device cuda: torch finds no such device here\nallowed: cpu, auto")
+    return "cpu"
+
+
+def check_workers(workers: int | None) -> None:
+    """Raises InputError for less than one worker."""
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}\nallowed: 1 or more")
+
+
+def make_folder(planned: Plan) -> None:
+    """Write the run's task.toml, which also shows that the folder can be written.
+
+    Raises:
+        InputError: it can't.
+    """
+    try:
+        results.write_task(planned.path, planned.stored)
+        (planned.path / "trials").mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {planned.path}: can't be written: {error.strerror}\n"
+            "allowed: a folder that you may write to"
+        ) from None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _run_here(planned: Plan, device: str, shown: Display, trials: list[Trial]) -> None:
+    from seqbench.worker import execute
+
+    for trial in trials:
+        shown.start(trial)
+
+        def progress(step: int, loss: float, trial: Trial = trial) -> None:
+            shown.step(trial, step, loss)
+            shown.tick()
+
+        cls = planned.cells[trial.cell.label]
+        shown.finish(trial, execute(planned.path, trial, cls, device, progress))
+
+
+class _Workers:
+    """Worker processes, a thread for each to talk to it; the display belongs to this thread."""
+
+    def __init__(
+        self, planned: Plan, device: str, shown: Display, trials: list[Trial], count: int
+    ) -> None:
+        self.planned, self.device, self.shown, self.count = planned, device, shown, count
+        self.todo = deque(trials)
+        self.events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self.processes: list[subprocess.Popen] = []
+        self.stopping = False
+
+    def serve(self) -> None:
+        """Until every trial has ended."""
+        threads = [threading.Thread(target=self.feed, daemon=True) for _ in range(self.count)]
+        try:
+            for thread in threads:
+                thread.start()
+            alive = len(threads)
+            while alive:
+                try:
+                    kind, trial, told = self.events.get(timeout=0.25)
+                except queue.Empty:
+                    self.shown.tick()
+                    continue
+                match kind:
+                    case "start":
+                        self.shown.start(trial)
+                    case "step":
+                        self.shown.step(trial, told["step"], told["loss"])
+                        self.shown.tick()
+                    case "finish":
+                        self.shown.finish(trial, told)
+                    case "broken":
+                        raise told
+                    case "end":
+                        alive -= 1
+        finally:
+            self.stopping = True
+            for process in self.processes:
+                process.kill()
+
+    def feed(self) -> None:
+        """One worker's thread: hand it trials until there are none; replace it if it dies."""
+        process = None
+        try:
+            while self.todo and not self.stopping:
+                trial = self.todo.popleft()
+                if process is None or process.poll() is not None:
+                    process, last_words = self.spawn()
+                self.events.put(("start", trial, None))
+                summary = self.hand_over(process, trial)
+                if summary is None and not self.stopping:
+                    process.wait()
+                    said = " / ".join(last_words)
+                    told = f"the worker died with status {process.returncode}: {said}"
+                    summary = {"status": "error", "error": told}
+                if summary is not None:
+                    self.events.put(("finish", trial, summary))
+        except IndexError:  # another worker took the last one
+            pass
+        except BaseException as error:
+            self.events.put(("broken", None, error))
+        finally:
+            self.events.put(("end", None, None))
+
+    def hand_over(self, process: subprocess.Popen, trial: Trial) -> dict[str, Any] | None:
+        """One job; its summary, or None if the worker ended first."""
+        job = {
+            "path": str(self.planned.path.resolve()),
+            "trial": trial.model_dump(),
+            "cell": self.planned.cells[trial.cell.label],
+            "device": self.device,
+        }
+        try:
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        for line in process.stdout:
+            told = json.loads(line)
+            if "summary" in told:
+                return told["summary"]
+            self.events.put(("step", trial, told))
+        return None
+
+    def spawn(self) -> tuple[subprocess.Popen, deque[str]]:
+        """A fresh interpreter with one thread, in a session of its own (Ctrl-C is for us)."""
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "seqbench.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=environment, start_new_session=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        last_words: deque[str] = deque(maxlen=3)
+        threading.Thread(
+            target=lambda: last_words.extend(line.strip() for line in process.stderr), daemon=True
+        ).start()
+        return process, last_words

@@ -1,0 +1,376 @@
+"""One training run: a model, a problem at one length, a seed; watched while it learns.
+
+Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the readout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from seqbench import plugins
+from seqbench.bptt import TimeChain, backpropagate, even_edges
+from seqbench.flow import cotangents, probe_flow
+from seqbench.model import Model, build
+from seqbench.problems.batch import Batch, Problem
+from seqbench.task import Trial
+
+PROBE_SIZE = 32
+SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the cache
+IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
+EVALUATION_CHUNK = 250  # sequences at a time, to bound memory
+
+
+@dataclass
+class Outcome:
+    """What a trial leaves behind.
+
+    Attributes:
+        summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
+            baseline_score, error, baselines, needed_lags, probe_size, segment.
+        curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
+        flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
+    """
+
+    summary: dict[str, Any]
+    curves: pd.DataFrame
+    flow: pd.DataFrame
+
+
+def seed_for(purpose: str, trial: Trial, *, by_seed: bool = True) -> int:
+    """A seed of its own for each purpose; the cell has no part in it, so all cells share batches.
+
+    Args:
+        by_seed: False for what is the same in all trials of a length (the probe batch).
+    """
+    parts = [purpose, trial.problem.model_dump(), trial.length, trial.seed if by_seed else None]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(purpose: str, trial: Trial, *, by_seed: bool = True) -> torch.Generator:
+    """A CPU generator seeded for one purpose."""
+    return torch.Generator().manual_seed(seed_for(purpose, trial, by_seed=by_seed))
+
+
+def make_problem(trial: Trial) -> Problem:
+    """The trial's problem at its length.
+
+    Raises:
+        InputError: no such problem, protocol or option, or the length is too short.
+    """
+    cls = plugins.load(plugins.resolve(trial.problem.name, "problems"))
+    plugins.check_options(cls, trial.problem.options, ("length",), "problem")
+    return cls(trial.length, **trial.problem.options)
+
+
+def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
+    """The trial's model, initialised from its own seed; the global random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for("init", trial))
+        return build(
+            cls,
+            input_size=problem.input_size,
+            hidden_size=trial.hidden_size,
+            output_size=problem.output_size,
+            layers=trial.cell.layers,
+            kind=trial.cell.kind,
+            options=trial.cell.options,
+        )
+
+
+def run(
+    trial: Trial,
+    cls: type,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> Outcome:
+    """Train, evaluate, record. The same trial gives the same numbers, bit for bit, on one machine.
+
+    Args:
+        cls: the cell's class.
+        device: "cpu" or "cuda"; data are drawn on the CPU either way.
+        progress: called at every evaluation with (step, loss).
+
+    Returns:
+        An Outcome with status "solved", "done" or "diverged". What the cell raises passes through.
+    """
+    with reproducible(device):
+        problem = make_problem(trial)
+        model = make_model(trial, problem, cls).to(device)
+        return _Run(trial, problem, model, torch.device(device)).finish(progress)
+
+
+@contextmanager
+def reproducible(device: str) -> Iterator[None]:
+    """One thread, subnormal numbers flushed to zero, the global random state put back after."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    devices = [torch.cuda.current_device()] if device == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+def segment_length(trial: Trial, steps: int) -> int:
+    """How long the training segments are: the card's choice, or SEGMENT, or the whole sequence."""
+    chosen = trial.training.segment
+    return min(SEGMENT if chosen == "auto" else chosen, steps)
+
+
+def gradient_of_loss(model: Model, problem: Problem, batch: Batch, segment: int) -> Tensor:
+    """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
+
+    The readout is applied only at scored steps, each segment's when its turn comes.
+    """
+    edges = even_edges(len(batch.inputs), segment)
+    weights_TB = batch.loss_weights() / batch.weights.shape[1]
+    scored = (batch.weights > 0).any(1).cpu()
+    total = torch.zeros((), device=batch.inputs.device)
+
+    def direct(i: int, outputs_tBH: Tensor) -> Tensor | None:
+        nonlocal total
+        stretch = slice(edges[i], edges[i + 1])
+        steps = scored[stretch].nonzero().squeeze(1).to(outputs_tBH.device)
+        if not len(steps):
+            return None
+        leaf = outputs_tBH.detach().requires_grad_()
+        losses_SB = problem.loss(model.readout(leaf[steps]), batch.targets[stretch][steps])
+        term = (losses_SB * weights_TB[stretch][steps]).sum()
+        term.backward()
+        total = total + term.detach()
+        return leaf.grad
+
+    backpropagate(TimeChain(model.stack, batch.inputs, edges).links(), (), direct)
+    return total
+
+
+@torch.no_grad()
+def evaluate(model: Model, problem: Problem, batch: Batch) -> dict[str, float]:
+    """The loss and the problem's numbers over a whole set, which is on the model's device."""
+    steps = batch.scored_steps()
+    model.eval()
+    outputs = [
+        model.readout(model.stack(inputs, None)[0][steps])
+        for inputs in batch.inputs.split(EVALUATION_CHUNK, dim=1)
+    ]
+    model.train()
+    outputs_SNO, targets = torch.cat(outputs, 1), batch.targets[steps]
+    losses_SN = problem.loss(outputs_SNO, targets) * batch.loss_weights()[steps]
+    numbers = problem.score(outputs_SNO, targets, batch.weights[steps])
+    return {"loss": losses_SN.sum(0).double().mean().item(), **numbers}
+
+
+def recording_steps(every: int, steps: int) -> set[int]:
+    """0, 10, 30, 100, 300, ... and every `every`, up to the last step."""
+    thin = {scale * 10**power for power in range(1, len(str(steps)) + 1) for scale in (1, 3)}
+    return {step for step in {0, steps, *thin, *range(0, steps, every)} if step <= steps}
+
+
+class Batches:
+    """Training batches, the same for every cell; a fixed training set starts over at its end."""
+
+    def __init__(self, trial: Trial, problem: Problem) -> None:
+        self.problem, self.batch_size = problem, trial.training.batch_size
+        self.seed = seed_for("train", trial)
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.in_set = max(1, problem.train_set // self.batch_size) if problem.train_set else None
+        self.drawn = 0
+
+    def next(self) -> Batch:
+        """The next batch."""
+        if self.in_set and self.drawn % self.in_set == 0:
+            self.generator.manual_seed(self.seed)
+        self.drawn += 1
+        return self.problem.sample(self.batch_size, self.generator)
+
+
+@dataclass
+class _Watch:
+    """What has been seen so far."""
+
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    flow: dict[int, pd.DataFrame] = field(default_factory=dict)  # by step
+    good: int = 0  # evaluations in a row that met the criterion
+    solved_at: int | None = None
+    diverged_at: int | None = None
+    passed: bool = False  # the loss has been below the reference baseline
+    before: tuple[int, dict[str, Tensor]] | None = None  # last evaluation: step, parameters
+
+
+class _Run:
+    def __init__(self, trial: Trial, problem: Problem, model: Model, device: torch.device) -> None:
+        self.trial, self.problem, self.model, self.device = trial, problem, model, device
+        self.optimizer = make_optimizer(model, trial)
+        self.batches = Batches(trial, problem)
+        self.evaluations = generator("evaluation", trial)
+        self.segment = segment_length(trial, problem.steps)
+        probe_draws = generator("probe", trial, by_seed=False)
+        self.probe = problem.sample(PROBE_SIZE, probe_draws)
+        self.u_CO = cotangents(problem.output_size, probe_draws)
+        self.watch = _Watch()
+        self.losses: list[Tensor] = []  # since the last evaluation, on the device
+        self.norms: list[Tensor] = []
+
+    def finish(self, progress: Callable[[int, float], None]) -> Outcome:
+        """Train until solved, diverged or out of budget."""
+        started, training = time.perf_counter(), self.trial.training
+        record_at = recording_steps(self.trial.recording.every, training.steps)
+        step = 0
+        while True:
+            if step % training.eval_every == 0 or step == training.steps:
+                self.look(step)
+                progress(step, self.watch.curves[-1]["loss"])
+            if step in record_at:
+                self.record(step)
+            if step == training.steps or self.over():
+                break
+            self.step()
+            step += 1
+        self.record(step)
+        return self.outcome(step, time.perf_counter() - started)
+
+    def over(self) -> bool:
+        """Whether there is nothing left to learn."""
+        watch = self.watch
+        solved = watch.solved_at is not None and self.trial.training.stop_when_solved
+        return solved or watch.diverged_at is not None
+
+    def step(self) -> None:
+        """One training step."""
+        training, parameters = self.trial.training, list(self.model.parameters())
+        batch = self.batches.next().to(self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.segment))
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        self.norms.append(norm)
+        if training.clip_norm:
+            nn.utils.clip_grads_with_norm_(parameters, training.clip_norm, norm)
+        if training.clip_value:
+            nn.utils.clip_grad_value_(parameters, training.clip_value)
+        self.optimizer.step()
+
+    def look(self, step: int) -> None:
+        """Evaluate, and note what this evaluation changes."""
+        watch, batch = self.watch, self.evaluation_batch()
+        numbers = evaluate(self.model, self.problem, batch)
+        norm = torch.stack(self.norms).double().mean().item() if self.norms else math.nan
+        watch.curves.append({"step": step, **numbers, "gradient_norm": norm})
+        watch.diverged_at = self.first_broken_step(step, numbers["loss"])
+        self.losses, self.norms = [], []
+        watch.good = watch.good + 1 if self.problem.solved(numbers) else 0
+        if watch.good == IN_A_ROW and watch.solved_at is None:
+            watch.solved_at = watch.curves[-IN_A_ROW]["step"]
+        self.record_before_passing(step, numbers["loss"])
+
+    def evaluation_batch(self) -> Batch:
+        """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too."""
+        if self.problem.train_set:
+            self.evaluations.manual_seed(seed_for("evaluation", self.trial))
+        size = self.trial.training.eval_size
+        return self.problem.sample(size, self.evaluations).to(self.device)
+
+    def first_broken_step(self, step: int, loss: float) -> int | None:
+        """The step whose loss was NaN or inf: in training since the last look, or now."""
+        if self.losses:
+            broken = (~torch.stack(self.losses).isfinite()).nonzero()
+            if len(broken):
+                return step - len(self.losses) + int(broken[0])
+        return None if math.isfinite(loss) else step
+
+    def record(self, step: int) -> None:
+        """Measure the gradient flow now."""
+        if step not in self.watch.flow:
+            self.watch.flow[step] = probe_flow(
+                self.model,
+                self.problem,
+                self.probe.to(self.device),
+                self.u_CO,
+                self.trial.recording.boundaries,
+            )
+
+    def record_before_passing(self, step: int, loss: float) -> None:
+        """When the loss first passes the reference baseline, measure how it was just before."""
+        watch = self.watch
+        reference = next(iter(self.problem.baselines.values())).loss
+        if watch.passed:
+            return
+        now = {name: value.clone() for name, value in self.model.state_dict().items()}
+        if loss < reference and watch.before is not None:
+            earlier, parameters = watch.before
+            self.model.load_state_dict(parameters)
+            self.record(earlier)
+            self.model.load_state_dict(now)
+            watch.passed, watch.before = True, None
+        else:
+            watch.before = step, now
+
+    def outcome(self, steps: int, seconds: float) -> Outcome:
+        """Sum up."""
+        watch, problem = self.watch, self.problem
+        status = "solved" if watch.solved_at is not None else "done"
+        if watch.diverged_at is not None:
+            status, steps = "diverged", watch.diverged_at
+        curves = pd.DataFrame(watch.curves)
+        last = curves.tail(IN_A_ROW)
+        reference = next(iter(problem.baselines.values()))
+        summary = {
+            "status": status,
+            "steps": steps,
+            "solved_at": watch.solved_at,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "seconds": seconds,
+            "loss": last["loss"].mean(skipna=False),
+            "score": last["score"].mean(skipna=False),
+            "baseline": reference.loss,
+            "baseline_score": reference.score,
+            "error": None,
+            "baselines": {name: line.loss for name, line in problem.baselines.items()},
+            "needed_lags": self.needed_lags(),
+            "probe_size": PROBE_SIZE,
+            "segment": self.segment,
+        }
+        flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
+        return Outcome(summary, curves, flow.reset_index(drop=True))
+
+    def needed_lags(self) -> list[dict[str, Any]]:
+        """For each anchor: smallest, median and largest needed lag over the probe, by need."""
+        anchors = self.problem.anchors(self.probe)
+        return [
+            {
+                "anchor": int(anchor_B.max()),
+                "lags": [
+                    [int(lag_B.min()), float(lag_B.double().median()), int(lag_B.max())]
+                    for lag_B in lags_Bn.unbind(1)
+                ],
+            }
+            for anchor_B, lags_Bn in zip(anchors, self.problem.needed_lags(self.probe), strict=True)
+        ]
+
+
+def make_optimizer(model: Model, trial: Trial) -> torch.optim.Optimizer:
+    """The card's optimiser. "rmsprop" has the papers' decay of 0.9, not torch's 0.99."""
+    rate = trial.learning_rate
+    match trial.training.optimizer:
+        case "adam":
+            return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(model.parameters(), lr=rate, alpha=0.9)
+        case "sgd":
+            return torch.optim.SGD(model.parameters(), lr=rate)
