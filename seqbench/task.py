@@ -342,18 +342,11 @@ _TYPES = {
 
 
 def _explain(error: ValidationError) -> str:
-    # pydantic lists every branch of a union; the first error of the first bad key is enough, with
-    # the allowed values of all branches of that key.
+    # pydantic lists every branch of a union; the first bad key is enough, with what any of its
+    # branches allows.
     errors = error.errors()
-    first = errors[0]
-    loc = [part for part in first["loc"] if not str(part).startswith(("function-", "constrained-"))]
-    if len(errors) > 1 and errors[1]["loc"][:-1] == first["loc"][:-1] and loc[-1] in (
-        "int", "literal['auto']", "literal['all']",
-    ):  # fmt: skip
-        same = [e for e in errors if e["loc"][:-1] == first["loc"][:-1]]
-        loc = loc[:-1]
-    else:
-        same = [first]
+    first, loc = errors[0], _key(errors[0]["loc"])
+    same = [e for e in errors if _key(e["loc"]) == loc]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     if first["type"] == "extra_forbidden":
         model = _TABLES[loc[0]] if len(loc) > 1 else Task
@@ -367,3 +360,9 @@ def _explain(error: ValidationError) -> str:
         return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"
     allowed = [_TYPES.get(e["type"], e["msg"]).format(**e.get("ctx", {})) for e in same]
     return f"{key} = {first['input']!r}\nallowed: {' or '.join(dict.fromkeys(allowed))}"
+
+
+def _key(loc: tuple) -> tuple:
+    # Without the names of a union's branches.
+    branches = ("constrained-", "function-", "literal[")
+    return tuple(part for part in loc if not str(part).startswith(branches))

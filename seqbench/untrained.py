@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from seqbench import plugins, task as cards
+from seqbench import plugins
+from seqbench import task as cards
 from seqbench.errors import InputError
 from seqbench.flow import gradient_flow
 from seqbench.model import build
