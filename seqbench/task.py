@@ -132,8 +132,13 @@ class Trial(_Table):
 
     @property
     def key(self) -> str:
-        """Hash of the configuration and the schema version, 16 hexadecimal digits."""
-        text = json.dumps({"schema": SCHEMA, **self.model_dump()}, sort_keys=True)
+        """Hash of the configuration and the schema version, 16 hexadecimal digits.
+
+        Defaults are left out, so that a later version's new option does not orphan old trials; a
+        default that changes is a change of schema.
+        """
+        set_by_card = self.model_dump(exclude_defaults=True)
+        text = json.dumps({"schema": SCHEMA, **set_by_card}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -1,0 +1,130 @@
+"""Did the flow open before, after or without the loss falling? A rule, applied to every trial.
+
+An association, not a cause: what opens the flow may follow from what lowers the loss, or the other
+way round, or both from something else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from seqbench.reporting.shapes import TRIAL, longest_needs, read_offs
+from seqbench.results import Results
+
+OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
+RISE = 1.0  # decades above step 0, so that a wobble about OPEN does not count
+MARGIN = 0.9  # of the reference baseline: evaluation noise alone crosses the baseline itself
+
+BEFORE, AFTER, BETWEEN = "before", "after", "between"
+ONLY_OPENED, ONLY_FELL, NEITHER = "opened, no fall", "fell, not opened", "neither"
+OPEN_FELL, OPEN_STAYED = "open at step 0, fell", "open at step 0, no fall"
+UNKNOWN = "not measured"
+CATEGORIES = {
+    BEFORE: "open at the last record before the loss fell",
+    AFTER: "still closed at the first record after the loss fell, open at a later one",
+    BETWEEN: "closed at the last record before the fall, open at the first one after: the order "
+    "can't be told",
+    ONLY_OPENED: "open at some record, the loss did not fall",
+    ONLY_FELL: "the loss fell, the flow was not open at any record after",
+    NEITHER: "never open, and the loss did not fall",
+    OPEN_FELL: "open before any training, the loss fell",
+    OPEN_STAYED: "open before any training, the loss did not fall",
+    UNKNOWN: "no usable record of the flow at step 0, or no needed lag",
+}
+COLUMNS = [
+    *TRIAL, "needed_lag", "s_start", "s_end", "first_open", "above_at", "fell_at", "record_before",
+    "s_before", "record_after", "s_after", "category",
+]  # fmt: skip
+
+
+def opening(results: Results) -> pd.DataFrame:
+    """The rule applied, a row a trial that has a record.
+
+    Returns:
+        needed_lag; S there at the start and the end; first_open, the first record that counts as
+        open; fell_at, the first evaluation below the margin, and above_at, the one before; the last
+        record up to above_at and the first from fell_at on, with S there; category. NaN: never.
+    """
+    needs, rows = longest_needs(results), []
+    table = read_offs(results)
+    levels = dict(list(table[table["main_anchor"].astype(bool)].groupby(TRIAL)))
+    losses = dict(list(results.curves.groupby(TRIAL)))
+    for trial in results.trials.itertuples():
+        key = (trial.cell, trial.length, trial.seed)
+        if key not in levels or key not in losses:
+            continue
+        level = levels[key].set_index("step")["at_needed"].sort_index()
+        loss = losses[key].set_index("step")["loss"].sort_index()
+        found = _look(level, *fall(loss, trial.baseline))
+        needed = {"needed_lag": needs.get(trial.length, np.nan)}
+        rows.append(dict(zip(TRIAL, key, strict=True)) | needed | found)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def fall(loss: pd.Series, baseline: float) -> tuple[float, float]:
+    """The last evaluation before the loss is first below the margin, and that one; NaN: never."""
+    fallen = np.flatnonzero(loss.to_numpy(float) < MARGIN * baseline)
+    if not len(fallen):
+        return np.nan, np.nan
+    i = fallen[0]
+    return (float(loss.index[i - 1]) if i else np.nan), float(loss.index[i])
+
+
+def _look(level: pd.Series, above_at: float, fell_at: float) -> dict[str, float | str]:
+    """S at the needed lag at the records that matter; level: by step, ascending."""
+    start = float(level.get(0, np.nan))
+    opened = is_open(level, start)
+    before, after = level[level.index <= above_at], level[level.index >= fell_at]
+    return {
+        "s_start": start,
+        "s_end": float(level.iloc[-1]),
+        "first_open": float(opened.idxmax()) if opened.any() else np.nan,
+        "above_at": above_at,
+        "fell_at": fell_at,
+        "record_before": float(before.index[-1]) if len(before) else np.nan,
+        "s_before": float(before.iloc[-1]) if len(before) else np.nan,
+        "record_after": float(after.index[0]) if len(after) else np.nan,
+        "s_after": float(after.iloc[0]) if len(after) else np.nan,
+        "category": category(level, above_at, fell_at),
+    }
+
+
+def is_open(level: pd.Series, start: float) -> pd.Series:
+    """Which records count as open."""
+    if start >= OPEN:
+        return level >= OPEN
+    return (level >= OPEN) & (level >= start + RISE)
+
+
+def category(level: pd.Series, above_at: float, fell_at: float) -> str:
+    """One of CATEGORIES.
+
+    Args:
+        level: S at the needed lag by step, ascending, from step 0.
+        above_at: the last evaluation before the loss fell.
+        fell_at: the first evaluation with a fallen loss; NaN if it never fell.
+    """
+    start, fell = float(level.get(0, np.nan)), not np.isnan(fell_at)
+    if np.isnan(start):
+        return UNKNOWN
+    if start >= OPEN:
+        return OPEN_FELL if fell else OPEN_STAYED
+    opened = is_open(level, start)
+    if not fell:
+        return ONLY_OPENED if opened.any() else NEITHER
+    before, after = opened[opened.index <= above_at], opened[opened.index >= fell_at]
+    if len(before) and before.iloc[-1]:
+        return BEFORE
+    if not after.any():
+        return ONLY_FELL
+    return BETWEEN if after.iloc[0] else AFTER
+
+
+def opening_counts(results: Results) -> pd.DataFrame:
+    """How many trials of each category, a row a cell and length, a column a category."""
+    table = opening(results)
+    axes = results.trials[["cell", "length"]].drop_duplicates()
+    counts = table.groupby(["cell", "length", "category"]).size().unstack(fill_value=0)
+    counts = axes.join(counts.reindex(columns=list(CATEGORIES), fill_value=0), on=["cell", "length"])
+    return counts.fillna(0).astype(dict.fromkeys(CATEGORIES, int)).reset_index(drop=True)

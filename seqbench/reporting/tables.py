@@ -1,0 +1,155 @@
+"""What a report counts: DataFrames from a run. Nothing is drawn and nothing is said here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from seqbench.reporting.opening import opening, opening_counts
+from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs
+from seqbench.results import Results
+
+FINISHED = ("solved", "done", "diverged")  # a result; error and interrupted are none
+FEW_SEEDS = 5
+Z = 1.959964  # two-sided 95 % of the normal distribution
+
+
+def wilson(solved: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share; (0, 1) where nothing was seen."""
+    if n == 0:
+        return 0.0, 1.0
+    share, spread = solved / n, Z**2 / n
+    middle = share + spread / 2
+    half = Z * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    # Exact at the ends, where rounding would leave 1e-17.
+    return (0.0 if solved == 0 else low), (1.0 if solved == n else high)
+
+
+def median(values: pd.Series) -> float:
+    """The median of what is known, inf included; NaN if nothing is."""
+    known = values[values.notna()].to_numpy(float)
+    with np.errstate(invalid="ignore"):
+        return float(np.median(known)) if len(known) else float("nan")
+
+
+def comparison(results: Results) -> pd.DataFrame:
+    """The table: a row a cell and length, in the card's order.
+
+    Returns:
+        seeds and how many ended how; solved_low, solved_high: Wilson interval over the finished
+        ones; steps_to_solve: median over the finished ones, unsolved = inf; half_life_* and
+        horizon_*: medians over the seeds that have a record, inf = not within largest_lag.
+    """
+    ends = _at_the_ends(results)
+    rows = []
+    for (cell, length), group in results.trials.groupby(["cell", "length"], sort=False):
+        how = group["status"].value_counts()
+        finished = int(how.reindex(FINISHED, fill_value=0).sum())
+        solved = int(how.get("solved", 0))
+        low, high = wilson(solved, finished)
+        done = group[group["status"].isin(FINISHED)]
+        steps = done["solved_at"].astype(float).fillna(np.inf)
+        rows.append({
+            "cell": cell, "length": length, "seeds": len(group), "finished": finished,
+            "solved": solved, "done": int(how.get("done", 0)),
+            "diverged": int(how.get("diverged", 0)), "error": int(how.get("error", 0)),
+            "interrupted": int(how.get("interrupted", 0)),
+            "solved_low": low, "solved_high": high, "steps_to_solve": median(steps),
+            "score": median(done["score"]), "loss": median(done["loss"]),
+            "baseline": median(done["baseline"]),
+            "needed_lag": longest_needs(results).get(length, np.nan),
+        })  # fmt: skip
+    return pd.DataFrame(rows).merge(ends, on=["cell", "length"], how="left")
+
+
+def _at_the_ends(results: Results) -> pd.DataFrame:
+    """Medians over seeds of what is read off at the start and at the end, main anchor."""
+    table = read_offs(results)
+    table = table[table["main_anchor"].astype(bool)]
+    axes = results.trials[["cell", "length"]].drop_duplicates()
+    ends = axes.assign(anchor=np.nan, largest_lag=np.nan).set_index(["cell", "length"])
+    for at in ("start", "end"):
+        for name in READ_OFF:
+            ends[f"{name}_{at}"] = np.nan
+    ends["flow_start"], ends["flow_end"] = 0, 0
+    for (cell, length), group in table.groupby(["cell", "length"]):
+        spot = (cell, length)
+        ends.loc[spot, "anchor"] = group["anchor"].max()
+        ends.loc[spot, "largest_lag"] = group["largest_lag"].max()
+        for at in ("start", "end"):
+            here = group[group["at"] == at]
+            ends.loc[spot, f"flow_{at}"] = int(here["half_life"].notna().sum())
+            for name in READ_OFF:
+                ends.loc[spot, f"{name}_{at}"] = median(here[name])
+    return ends.reset_index()
+
+
+def longest_solved(results: Results) -> pd.DataFrame:
+    """The largest length such that it and all shorter ones are solved by at least half the seeds.
+
+    Returns:
+        A row a cell: longest (0: none), share (of the lengths that are solved), open (trials
+        without a result; they could still raise both).
+    """
+    rows = []
+    for cell, group in comparison(results).groupby("cell", sort=False):
+        group = group.sort_values("length")
+        enough = (2 * group["solved"] >= group["seeds"]).to_numpy()
+        run = int(np.argmin(enough)) if not enough.all() else len(enough)
+        rows.append({
+            "cell": cell,
+            "longest": int(group["length"].iloc[run - 1]) if run else 0,
+            "share": float(enough.mean()),
+            "open": int((group["seeds"] - group["finished"]).sum()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def cells(results: Results) -> pd.DataFrame:
+    """What each cell was: width, layers, learning rate, number of parameters."""
+    trials, training = results.trials, results.task.training
+    rows = []
+    for cell in results.task.cells:
+        counts = trials.loc[trials["cell"] == cell.label, "parameters"].dropna().unique()
+        rows.append({
+            "cell": cell.label,
+            "use": without_folder(cell.use),
+            "hidden_size": cell.hidden_size or training.hidden_size,
+            "layers": cell.layers,
+            "learning_rate": cell.learning_rate or training.learning_rate,
+            "parameters": ", ".join(f"{int(count):,}" for count in sorted(counts)),
+            "options": ", ".join(f"{key} = {value}" for key, value in cell.options.items()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def without_folder(spec: str) -> str:
+    """ "/home/me/mycell.py:MyCell" -> "./mycell.py:MyCell": where it lay is nobody's business."""
+    where, colon, attribute = spec.rpartition(":")
+    if not colon or not where.endswith(".py"):
+        return spec
+    return f"./{where.replace(chr(92), '/').rpartition('/')[2]}:{attribute}"
+
+
+def seconds(results: Results) -> pd.DataFrame:
+    """Median seconds of a trial, a row a cell and a column a length."""
+    known = results.trials.dropna(subset=["seconds"])
+    table = known.pivot_table(index="cell", columns="length", values="seconds", aggfunc="median")
+    return table.reindex(results.trials["cell"].unique())
+
+
+def files(results: Results) -> dict[str, pd.DataFrame]:
+    """What is written as CSV: name -> table."""
+    return {
+        "comparison": comparison(results),
+        "longest_length_solved": longest_solved(results),
+        "trials": results.trials,
+        "flow_read_off": read_offs(results),
+        "needed_lags": needed_lags(results),
+        "opening": opening(results),
+        "opening_counts": opening_counts(results),
+        "cells": cells(results),
+    }

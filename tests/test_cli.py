@@ -1,0 +1,310 @@
+"""The commands as a user runs them, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import seqbench
+from seqbench.cli import main
+
+CARD = """
+name = "tiny"
+lengths = [6, 9]
+seeds = 2
+cells = ["rnn", { use = "lstm", label = "lstm, forget bias 1", forget_bias = 1.0 }]
+[problem]
+name = "adding"
+[training]
+steps = 60
+batch_size = 16
+hidden_size = 8
+learning_rate = 1e-2
+eval_every = 20
+eval_size = 50
+[recording]
+every = 30
+boundaries = 4
+"""
+
+
+@pytest.fixture
+def card(tmp_path):
+    (tmp_path / "tiny.toml").write_text(CARD)
+    return tmp_path / "tiny.toml"
+
+
+def command(*words, where=None, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "seqbench", *map(str, words)],
+        cwd=where, capture_output=True, text=True, timeout=300, **more,
+    )  # fmt: skip
+
+
+def seqbench_here(*words, monkeypatch):
+    """The command in this process, without the seconds that a start costs; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["seqbench", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def same_numbers(one, other):
+    for table in ("trials", "curves", "flow"):
+        left, right = (
+            getattr(r, table).drop(columns="seconds", errors="ignore") for r in (one, other)
+        )
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+def test_from_card_to_report(card, tmp_path):
+    """run -> table and next command; report -> its numbers are those of the data."""
+    ran = command("run", card, where=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "[8/8]" in ran.stderr, "plain progress where there is no terminal"
+    assert "next: seqbench report runs/tiny" in ran.stdout
+    reported = command("report", "runs/tiny", where=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    folder = tmp_path / "runs" / "tiny" / "report"
+    assert (folder / "index.html").exists()
+    assert (folder / "report.md").exists()
+    results = seqbench.load(tmp_path / "runs" / "tiny")
+    assert len(results.trials) == 8
+    assert set(results.trials.status) <= {"solved", "done"}
+    assert list(results.trials.columns) == [
+        "task", "cell", "length", "seed", "status", "steps", "solved_at", "parameters", "seconds",
+        "loss", "score", "baseline", "baseline_score", "error",
+    ]  # fmt: skip
+    assert list(results.curves.columns[:7]) == [
+        "cell", "length", "seed", "step", "loss", "score", "gradient_norm",
+    ]  # fmt: skip
+    assert list(results.flow.columns) == [
+        "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
+        "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
+    ]  # fmt: skip
+    keys = ["cell", "length", "seed", "step", "source", "anchor", "layer", "lag", "state"]
+    assert not results.flow.duplicated(keys).any()
+    assert set(results.flow.source) == {"output", "loss"}
+    assert set(results.flow[results.flow.cell == "rnn"].state) == {"h", "all"}
+    assert set(results.flow[results.flow.cell != "rnn"].state) == {"h", "c", "all"}
+
+
+def test_one_and_two_workers_and_a_resumed_run_give_the_same_numbers(card, tmp_path):
+    """Bit for bit; and a run grows: first a part of the task, then the whole."""
+    whole = seqbench.run(str(card), tmp_path / "two", workers=2, quiet=True)
+    part = seqbench.run(
+        str(card), tmp_path / "one", workers=1, lengths=[9], seeds=1, cells=["rnn"], quiet=True
+    )
+    assert len(part.trials) == 1
+    grown = seqbench.run(str(card), tmp_path / "one", workers=1, quiet=True)
+    same_numbers(whole, grown)
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "one").rglob("trial.json")}
+    again = seqbench.run(str(card), tmp_path / "one", quiet=True)
+    same_numbers(whole, again)
+    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "one").rglob("trial.json")}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_keeps_what_is_finished_and_is_finished_later(card, tmp_path, how):
+    undisturbed = seqbench.run(str(card), tmp_path / "undisturbed", quiet=True)
+    out = tmp_path / "stopped"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "seqbench", "run", str(card), "--out", str(out), "--workers", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(out.rglob("trial.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(how)
+    status = running.wait(60)
+    assert status == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    results = seqbench.load(out)
+    kept = len(list(out.rglob("trial.json")))
+    counts = results.trials.status.value_counts()
+    assert 1 <= kept < 8
+    assert counts["interrupted"] == 8 - kept
+    for child in out.rglob("trial.json"):
+        json.loads(child.read_text())
+    time.sleep(0.5)  # the orphaned worker notices and ends
+    assert len(list(out.rglob("trial.json"))) == kept
+    same_numbers(undisturbed, seqbench.run(str(card), out, quiet=True))
+
+
+def test_a_cell_from_a_file_and_one_that_raises(card, tmp_path):
+    """A trial that raises ends as error, its message kept; the others go on; exit status 1."""
+    (tmp_path / "cells.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Mine(nn.RNNCell):\n"
+        "    def forward(self, x, state=None):\n"
+        "        print('a cell may print')\n"
+        "        return super().forward(x, state)\n"
+        "class Bad(Mine):\n"
+        "    def forward(self, x, state=None):\n"
+        "        if len(x) == 16 and state is not None:\n"
+        "            raise RuntimeError('no luck today')\n"
+        "        return super().forward(x, state)\n"
+    )
+    ran = command(
+        "run", card, "--cells", "cells.py:Bad,cells.py:Mine", "--lengths", "6", "--seeds", "1",
+        where=tmp_path,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "no luck today" in ran.stderr
+    results = seqbench.load(tmp_path / "runs" / "tiny")
+    trials = results.trials.set_index("cell")
+    assert trials.status.to_dict() == {"Bad": "error", "Mine": "done"}
+    assert trials.error["Bad"] == "RuntimeError: no luck today"
+    record = next(r for r in results.records.values() if r["summary"]["status"] == "error")
+    assert "cells.py" in record["traceback"]
+
+
+def test_a_class_given_in_python_runs_here(card, tmp_path):
+    from torch import nn
+
+    class Local(nn.GRUCell):
+        pass
+
+    results = seqbench.run(str(card), tmp_path / "run", cells=[Local], lengths=[6], seeds=1,
+                           quiet=True)  # fmt: skip
+    assert results.trials.status.tolist() == ["done"]
+    assert results.trials.cell.tolist() == ["Local"]
+
+
+def test_a_plain_script_without_a_main_guard(card, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import seqbench\n"
+        f"r = seqbench.run({str(card)!r}, out='out', cells=['rnn'], lengths=[6], seeds=2)\n"
+        "print(len(r.trials), r.trials.status.unique())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ran.stdout.strip() == "2 ['done']", ran.stderr
+
+
+def test_a_worker_that_dies_is_said_and_the_others_go_on(card, tmp_path):
+    (tmp_path / "deadly.py").write_text(
+        "import os\n"
+        "from torch import nn\n"
+        "class Deadly(nn.RNNCell):\n"
+        "    def forward(self, x, state=None):\n"
+        "        if len(x) == 16:\n"
+        "            os._exit(7)\n"
+        "        return super().forward(x, state)\n"
+    )
+    ran = command(
+        "run", card, "--cells", "deadly.py:Deadly,rnn", "--lengths", "6", "--seeds", "1",
+        where=tmp_path,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "died with status 7" in ran.stderr
+    trials = seqbench.load(tmp_path / "runs" / "tiny").trials.set_index("cell")
+    assert trials.status.to_dict() == {"Deadly": "interrupted", "rnn": "done"}
+
+
+def test_flow_prints_and_writes(tmp_path):
+    ran = command(
+        "flow", "rnn", "lstm", "--length", "60", "--hidden", "16",
+        "--out", "flow.png", "--csv", "flow.csv", where=tmp_path,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "half-life" in ran.stdout
+    assert (tmp_path / "flow.png").stat().st_size > 5000
+    table = pd.read_csv(tmp_path / "flow.csv")
+    assert set(table.cell) == {"rnn", "lstm"}
+    assert {"source", "lag", "state", "log10_norm", "n_zero"} <= set(table.columns)
+    start = table[(table.lag == 0) & (table.state == "all")]
+    np.testing.assert_allclose(start.log10_norm, 0, atol=1e-6)  # a unit cotangent
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "cells"], ["--version"], ["--help"]])
+def test_what_there_is(words, monkeypatch, capsys):
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 0
+    told = capsys.readouterr().out
+    assert "lstm" in told or "seqbench" in told
+
+
+def test_dry_run_writes_nothing(card, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert seqbench_here("run", card, "--dry-run", "--seeds", 1, monkeypatch=monkeypatch) == 0
+    assert "4 trials, 0 finished, 4 to run, into runs/tiny" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "addding"], "did you mean 'adding'"),
+        (["run", "{card}", "--cells", "lstn"], "unknown cell 'lstn'; did you mean 'lstm'"),
+        (["run", "{card}", "--lengths", "1"], "lengths: 1 is too short for adding"),
+        (["run", "{card}", "--lengths", "ten"], "--lengths ten"),
+        (["run", "{card}", "--set", "training.stepz=3"], "training.stepz = 3: unknown key"),
+        (["run", "{card}", "--set", "problem.name=adddding"], "did you mean 'adding'"),
+        (["run", "{card}", "--set", "problem.colour=3"], "unknown option colour = 3"),
+        (["run", "{card}", "--set", "problem.protocol=x"], "allowed: seqbench, arjovsky2016"),
+        (["run", "{card}", "--set", "training"], "allowed: table.key=value"),
+        (["run", "{card}", "--seeds", "0"], "seeds = 0"),
+        (["run", "{card}", "--workers", "0"], "--workers 0"),
+        (["run", "{card}", "--device", "tpu"], "allowed: cpu, cuda, auto"),
+        (["run", "{card}", "--out", "{card}"], "can't be written"),
+        (["run", "{card}", "--cells", "torch.nn:Nothing"], "no class 'Nothing'"),
+        (["run", "nothing.toml"], "there is no task card nothing.toml"),
+        (["report", "{tmp}"], "is not a run"),
+        (["list", "colours"], "allowed: tasks, problems, cells"),
+        (["flow", "lstm", "lstm"], "allowed: each cell once"),
+        (["flow", "lstm", "--out", "x.jpeg2000"], "x.jpeg2000"),
+    ],
+)
+def test_bad_input_ends_with_status_2_and_two_lines(
+    words, said, card, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    words = [w.format(card=card, tmp=tmp_path) for w in words]
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) <= 2, told
+
+
+def test_a_run_of_another_task_is_refused(card, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    seqbench.run(str(card), tmp_path / "runs" / "tiny", lengths=[6], seeds=1, cells=["rnn"],
+                 quiet=True)  # fmt: skip
+    assert seqbench_here("run", card, "--steps", 70, monkeypatch=monkeypatch) == 2
+    assert "training.steps = 60 there, 70 here" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_not_be_written(card, tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    ran = command("run", card, "--out", tmp_path / "locked" / "run")
+    assert ran.returncode == 2
+    assert "can't be written" in ran.stderr
+
+
+def test_importing_and_helping_import_neither_torch_nor_pandas():
+    code = (
+        "import sys, seqbench, seqbench.cli\n"
+        "print([m for m in ('torch', 'pandas', 'numpy', 'matplotlib') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_python_m_seqbench_and_the_entry_point_are_the_same():
+    assert command("--version").stdout.strip() == f"seqbench {seqbench.__version__}"
+    script = Path(sys.executable).with_name("seqbench")
+    if script.exists():
+        ran = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60)
+        assert ran.stdout.strip() == f"seqbench {seqbench.__version__}"

@@ -1,0 +1,55 @@
+"""Every example in README.md and docs/ is run: Python as it stands, commands with fewer steps."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqbench import task as cards
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.M | re.S)
+FEWER = ["--steps", "2", "--seeds", "1", "--set", "training.eval_size=20"]
+
+
+def run(words, where):
+    ran = subprocess.run(
+        words, cwd=where, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    )  # fmt: skip
+    assert ran.returncode == 0, f"{words}\n{ran.stdout}\n{ran.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples(page, tmp_path):
+    script = ""
+    for language, more, text in FENCE.findall(page.read_text()):
+        if language == "python" and "file=" in more:
+            (tmp_path / more.strip().removeprefix("file=")).write_text(text)
+        elif language == "python":
+            script += text
+        elif language == "toml" and "[project" not in text:
+            (tmp_path / "card.toml").write_text(text)
+            cards.load(str(tmp_path / "card.toml"))
+            run([sys.executable, "-m", "seqbench", "run", "card.toml", *FEWER], tmp_path)
+        elif language == "sh":
+            for line in text.splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["seqbench"]:
+                    fewer = FEWER if words[1] == "run" else []
+                    run([sys.executable, "-m", *words, *fewer], tmp_path)
+    if script:
+        (tmp_path / "script.py").write_text(script)
+        run([sys.executable, "script.py"], tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
