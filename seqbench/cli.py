@@ -125,8 +125,9 @@ def flow(
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
     from seqbench.reporting import terminal
-    from seqbench.untrained import compare, save
+    from seqbench.untrained import check_figure, compare, save
 
+    check_figure(out)
     table = compare(cells, length=length, hidden_size=hidden, seed=seed)
     terminal.print_flow(table)
     for path in save(table, figure=out, csv=csv):

@@ -1,271 +1,32 @@
 """Gradient flow: the norm of the gradient at each boundary, as a function of lag.
 
-The measure itself. A probe batch is run forward; then, segment by segment from the end, the
-gradient with respect to the state is pulled back. Between segments it is brought to norm 1 for each
-example and its log10 is carried, so that 1e-2000 is a number like any other.
+The measure: which gradients are started where (output flow, loss flow), and what is said of them
+over examples. The walk back itself is in `seqbench.transport`.
 
-The line that computes the norm is in `log10_norm`; the walk back in `Walk.back`.
-
-Shapes: T steps, R rows (a row is an example with its own anchor and cotangent), H outputs,
-n entries of a part of the state, P named parts of the state.
+Shapes: T steps, B examples, R rows (a row is an example with its own anchor and cotangent),
+C cotangents, H outputs of the layer, O outputs of the readout.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from seqbench.bptt import Segment, State, TimeChain, enter, flatten, roots, template, unflatten
-from seqbench.model import Model, Stack, Unroll, as_layer
+from seqbench.model import Model, Stack, as_layer
 from seqbench.problems.batch import Batch, Problem
+from seqbench.transport import Transport, Walk, cut, log10_root_sum_square, measuring
 
-SEGMENT = 10  # steps: inside a longer one float32 could underflow to a false zero
 NEAR = 10  # lags up to here are always recorded
-
-# (start, stop, outputs [t, R, H]) -> d objective / d outputs, or None where nothing arrives
-Direct = Callable[[int, int, Tensor], Tensor | None]
-
-
-def log10_norm(x_Rn: Tensor) -> Tensor:
-    """log10 of each row's Euclidean norm, [R, n] -> [R] in float64; -inf for an exact zero.
-
-    Scaled by the largest entry before it is squared: float64 alone would lose 1e-200.
-    """
-    wide = _wide(x_Rn)
-    largest = wide.abs().amax(1)
-    scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    return torch.log10(scale) + torch.log10(torch.linalg.vector_norm(wide / scale[:, None], dim=1))
-
-
-def log10_root_sum_square(logs: Tensor, dim: int = 0) -> Tensor:
-    """log10 of the root of a sum of squares, from the log10 of each term."""
-    largest = logs.amax(dim, keepdim=True)
-    scale = torch.where(largest.isfinite(), largest, 0.0)
-    total = (10 ** (2 * (logs - scale))).sum(dim, keepdim=True)
-    return (scale + 0.5 * torch.log10(total)).squeeze(dim)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.complex128 if x.is_complex() else torch.float64)
-
-
-def _times_power_of_ten(x: Tensor, log10_R: Tensor, batch_dim: int) -> Tensor:
-    """x * 10^log10_R along its batch axis, wide; 0 where the exponent is -inf, inf or undefined."""
-    factor = torch.where(log10_R.isfinite(), 10**log10_R, 0.0)
-    shape = [1] * x.ndim
-    shape[batch_dim] = -1
-    return _wide(x) * factor.view(shape)
-
-
-class Part(NamedTuple):
-    """A named part of a layer's state: where it lies among the state's tensors."""
-
-    layer: int
-    name: str
-    tensor: int
-    row: int | None  # torch's layers keep [layers, B, n] in one tensor
-    batch_dim: int  # of the whole tensor
-
-    def view(self, tensors: Sequence[Tensor]) -> Tensor:
-        """This part of a state, [R, n]."""
-        x = tensors[self.tensor]
-        return (x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]).flatten(1)
-
-
-def name_parts(layer: nn.Module, state: Any) -> list[Part]:
-    """h, c, s2, ... of every layer, in the order of the state's tensors."""
-    parts: list[Part] = []
-    tensor = below = 0
-    each = zip(layer.layers, state, strict=True) if isinstance(layer, Stack) else [(layer, state)]
-    for one, its_state in each:
-        deep = 1
-        for number, x in enumerate(flatten(its_state)):
-            name = ("h", "c")[number] if number < 2 else f"s{number}"
-            if isinstance(one, Unroll) or x.ndim < 3:
-                parts.append(Part(below, name, tensor, None, 0))
-            else:
-                deep = x.shape[0]
-                parts += [Part(below + row, name, tensor, row, 1) for row in range(deep)]
-            tensor += 1
-        below += deep
-    return parts
-
-
-@dataclass
-class Transport:
-    """What one walk back found.
-
-    Attributes:
-        times: boundaries, ascending: after so many steps.
-        names: (layer, part of the state); "all" is a layer's parts together.
-        log10_norms: [names, times, R].
-        direct_log10: [R], the norm of the direct gradient at each row's anchor step.
-    """
-
-    times: list[int]
-    names: list[tuple[int, str]]
-    log10_norms: Tensor
-    direct_log10: Tensor
-
-
-class Walk:
-    """One layer over one batch, to be walked back through.
-
-    Args:
-        layer: has the layer contract; see `seqbench.model.as_layer`.
-        inputs_TRI: [T, R, I].
-        direct: the gradient of the objective with respect to the outputs of a stretch of steps.
-        anchors_R: [R], the 1-based step that each row's lags count from.
-
-    Raises:
-        ValueError: the layer's state=None is not a state of zeros.
-    """
-
-    def __init__(
-        self, layer: nn.Module, inputs_TRI: Tensor, direct: Direct, anchors_R: Tensor
-    ) -> None:
-        self.layer, self.inputs, self.direct, self.anchors = layer, inputs_TRI, direct, anchors_R
-        self.template, self.start = zero_state(layer, inputs_TRI)
-        self.parts = name_parts(layer, unflatten(self.template, iter(self.start)))
-        self.batch_dims = list({part.tensor: part.batch_dim for part in self.parts}.values())
-        self._chains: dict[torch.dtype, TimeChain] = {}
-
-    def back(self, edges: Sequence[int]) -> Transport:
-        """From the last edge to the first, which is 0; the largest distance is one segment."""
-        states = self._forward(edges)
-        grad: State = tuple(torch.zeros_like(part) for part in self.start)
-        log_R = self._nothing()
-        direct_log_R, found = self._nothing(), []
-        for start, stop in reversed(list(pairwise(edges))):
-            grad, log_R, parts_PR, near_R = self._pull(
-                start, stop, states.pop(), grad, log_R, self.inputs.dtype
-            )
-            found.append(parts_PR)
-            direct_log_R = torch.maximum(direct_log_R, near_R)
-        parts_PTR = torch.stack(found[::-1], 1)
-        layers = sorted({part.layer for part in self.parts})
-        together = [
-            log10_root_sum_square(parts_PTR[[part.layer == layer for part in self.parts]])
-            for layer in layers
-        ]
-        return Transport(
-            times=list(edges[:-1]),
-            names=[(p.layer, p.name) for p in self.parts] + [(layer, "all") for layer in layers],
-            log10_norms=torch.cat([parts_PTR, torch.stack(together)]),
-            direct_log10=direct_log_R,
-        )
-
-    def _forward(self, edges: Sequence[int]) -> list[State]:
-        """The states at all edges but the last."""
-        chain, states = self._chain(self.inputs.dtype), [self.start]
-        with torch.no_grad():
-            for start, stop in pairwise(edges[:-1]):
-                states.append(chain.run(start, stop, states[-1])[1])
-        return states
-
-    def _chain(self, dtype: torch.dtype) -> TimeChain:
-        """The layer over its inputs in this precision; a copy if it is not its own."""
-        if dtype not in self._chains:
-            same = dtype == self.inputs.dtype
-            layer = self.layer if same else copy.deepcopy(self.layer).to(dtype)
-            self._chains[dtype] = TimeChain(layer, self.inputs.to(dtype), [])
-            self._chains[dtype].template = self.template
-        return self._chains[dtype]
-
-    def _nothing(self) -> Tensor:
-        return torch.full(
-            self.anchors.shape, -math.inf, dtype=torch.float64, device=self.inputs.device
-        )
-
-    def _pull(
-        self, start: int, stop: int, state: State, grad: State, log_R: Tensor, dtype: torch.dtype
-    ) -> tuple[State, Tensor, Tensor, Tensor]:
-        """The gradient at `stop`, as norm 1 and its log10, -> the same at `start`.
-
-        Also, in log10: the norm of each named part, [P, R], and of the direct gradient at those
-        rows' anchors that lie in between, [R].
-        """
-        chain = self._chain(dtype)
-        segment = enter(lambda s: chain.run(start, stop, s), tuple(x.to(dtype) for x in state))
-        direct = self.direct(start, stop, segment.outputs)
-        near_R = self._direct_at_anchors(direct, start, stop)
-        # What arrives by the state and what arrives by the outputs, on one scale: the larger is 1.
-        top_R, direct_in = log_R, None
-        if direct is not None:
-            direct_R = log10_norm(direct.movedim(1, 0).flatten(1))
-            top_R = torch.maximum(log_R, direct_R)
-            shift_R = torch.where(direct_R.isfinite(), -top_R, -math.inf)
-            direct_in = _times_power_of_ten(direct, shift_R, 1).to(segment.outputs.dtype)
-        grad_in = [
-            _times_power_of_ten(g, log_R - top_R, dim).to(x.dtype)
-            for g, dim, x in zip(grad, self.batch_dims, segment.exit, strict=True)
-        ]
-        before = _vector_jacobian(segment, direct_in, grad_in)
-        scaled_PR = torch.stack([log10_norm(part.view(before)) for part in self.parts])
-        doubtful = (~scaled_PR.isfinite()).any(0) & top_R.isfinite()
-        if doubtful.any() and dtype != torch.float64:
-            return self._pull(start, stop, state, grad, log_R, torch.float64)
-        if doubtful.any() and stop - start > 1:
-            return self._pull_halves(start, stop, state, grad, log_R)
-        norm_R = log10_root_sum_square(scaled_PR)
-        unit = tuple(
-            _times_power_of_ten(g, -norm_R, dim)
-            for g, dim in zip(before, self.batch_dims, strict=True)
-        )
-        return unit, top_R + norm_R, top_R + scaled_PR, near_R
-
-    def _pull_halves(
-        self, start: int, stop: int, state: State, grad: State, log_R: Tensor
-    ) -> tuple[State, Tensor, Tensor, Tensor]:
-        middle, wide = (start + stop) // 2, torch.float64
-        with torch.no_grad():
-            halfway = self._chain(wide).run(start, middle, tuple(x.to(wide) for x in state))[1]
-        grad, log_R, _, later_R = self._pull(middle, stop, halfway, grad, log_R, wide)
-        *pulled, near_R = self._pull(start, middle, state, grad, log_R, wide)
-        return *pulled, torch.maximum(near_R, later_R)
-
-    def _direct_at_anchors(self, direct: Tensor | None, start: int, stop: int) -> Tensor:
-        log_R = self._nothing()
-        rows = ((self.anchors > start) & (self.anchors <= stop)).nonzero().squeeze(1)
-        if direct is not None and len(rows):
-            log_R[rows] = log10_norm(direct[self.anchors[rows] - 1 - start, rows])
-        return log_R
-
-
-def _vector_jacobian(segment: Segment, grad_outputs: Tensor | None, grad_exit: list) -> State:
-    tensors, gradients = roots(segment, grad_outputs, grad_exit)
-    if not tensors:
-        return tuple(torch.zeros_like(part) for part in segment.entry)
-    return torch.autograd.grad(tensors, segment.entry, gradients, materialize_grads=True)
-
-
-def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
-    """The nesting and the tensors of the state of zeros that `layer` starts from.
-
-    Raises:
-        ValueError: the layer starts from something else when it is given no state.
-    """
-    with torch.no_grad():
-        outputs, after = layer(inputs_TRI[:1], None)
-        nesting = template(after)
-        zeros = tuple(torch.zeros_like(part) for part in flatten(after))
-        given, _ = layer(inputs_TRI[:1], unflatten(nesting, iter(zeros)))
-    if not torch.allclose(outputs, given, equal_nan=True):
-        raise ValueError(
-            f"{type(layer).__name__}: state=None does not mean a state of zeros, "
-            "so there is no initial state to measure the gradient at"
-        )
-    return nesting, zeros
+COLUMNS = [
+    "anchor", "layer", "time", "lag", "state",
+    "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
+]  # fmt: skip
 
 
 def wanted_lags(largest: int, boundaries: int | str) -> list[int]:
@@ -274,17 +35,6 @@ def wanted_lags(largest: int, boundaries: int | str) -> list[int]:
         return list(range(largest + 1))
     far = np.rint(np.linspace(NEAR, largest, boundaries + 1)).astype(int)
     return sorted({*range(NEAR + 1), *far.tolist()})
-
-
-def cut(times: set[int], steps: int) -> list[int]:
-    """Edges from 0 to `steps` that include all `times`, at most SEGMENT apart."""
-    edges = [0]
-    for time in sorted(times | {steps}):
-        while time - edges[-1] > SEGMENT:
-            edges.append(edges[-1] + SEGMENT)
-        if time > edges[-1]:
-            edges.append(time)
-    return edges
 
 
 def cotangents(output_size: int, generator: torch.Generator) -> Tensor:
@@ -438,27 +188,6 @@ def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) 
                 f"allowed: one value an example, [{outputs.shape[1]}]"
             )
         return torch.autograd.grad(losses.sum(), outputs)[0]
-
-
-@contextmanager
-def measuring(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside, everything as it was outside: modes, and the global random state."""
-    modes = [(part, part.training) for part in module.modules()]
-    devices = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
-    # cuDNN's backward pass refuses eval mode; the measure is not in a hurry.
-    with torch.random.fork_rng(devices), torch.backends.cudnn.flags(enabled=False):
-        module.eval()
-        try:
-            yield
-        finally:
-            for part, mode in modes:
-                part.training = mode
-
-
-COLUMNS = [
-    "anchor", "layer", "time", "lag", "state",
-    "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
-]  # fmt: skip
 
 
 def _table(

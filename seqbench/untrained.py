@@ -14,9 +14,11 @@ from seqbench.errors import InputError
 from seqbench.flow import gradient_flow
 from seqbench.model import build
 from seqbench.task import Cell
+from seqbench.trial import reproducible
 
 INPUTS = 2  # columns of N(0, 1)
 EXAMPLES = 32
+FORMATS = (".png", ".svg", ".pdf")
 
 
 def compare(
@@ -42,18 +44,59 @@ def compare(
     classes = [plugins.load(plugins.resolve(cell.use, "cells")) for cell in chosen]
     draws = torch.Generator().manual_seed(seed)
     inputs_TBI = torch.randn(length, EXAMPLES, INPUTS, generator=draws)
-    tables = []
-    for cell, cls in zip(chosen, classes, strict=True):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            sizes = {"input_size": INPUTS, "hidden_size": hidden_size, "output_size": 1}
-            stack = build(cls, **sizes, kind=cell.kind).stack
-        with torch.no_grad():
-            width = stack(inputs_TBI[:1], None)[0].shape[-1]
-        u_H = torch.randn(width, generator=torch.Generator().manual_seed(seed))
-        u_H /= u_H.norm()
-        table = gradient_flow(stack, inputs_TBI, lambda outputs, u_H=u_H: outputs[-1] @ u_H)
-        axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
-        table = pd.concat([pd.DataFrame(axes, index=table.index), table], axis=1)
-        tables.append(table)
+    with reproducible("cpu"):
+        tables = [
+            _measure(cell, cls, inputs_TBI, hidden_size, seed)
+            for cell, cls in zip(chosen, classes, strict=True)
+        ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _measure(
+    cell: Cell, cls: type, inputs_TBI: torch.Tensor, hidden_size: int, seed: int
+) -> pd.DataFrame:
+    torch.manual_seed(seed)
+    sizes = {"input_size": INPUTS, "hidden_size": hidden_size, "output_size": 1}
+    model = build(cls, **sizes, kind=cell.kind)
+    u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
+    u_H /= u_H.norm()
+    table = gradient_flow(model.stack, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
+    axes = {"cell": cell.label, "length": len(inputs_TBI), "seed": seed, "step": 0}
+    return pd.concat([pd.DataFrame(axes | {"source": "output"}, index=table.index), table], axis=1)
+
+
+def save(table: pd.DataFrame, *, figure: Path | None, csv: Path | None) -> list[Path]:
+    """Write the figure and the data of `compare`, where asked.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a file can't be written.
+    """
+    from seqbench.reporting.figures import untrained_flow
+
+    written = []
+    try:
+        if csv is not None:
+            table.to_csv(csv, index=False)
+            written.append(csv)
+        if figure is not None:
+            untrained_flow(table).savefig(figure, dpi=150)
+            written.append(figure)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: can't be written: {error.strerror}\n"
+            "allowed: a file in a folder that you may write to"
+        ) from None
+    return written
+
+
+def check_figure(path: Path | None) -> None:
+    """Before anything is computed.
+
+    Raises:
+        InputError: a figure of a format that can't be drawn.
+    """
+    if path is not None and path.suffix not in FORMATS:
+        raise InputError(f"--out {path}\nallowed: a figure that ends in {', '.join(FORMATS)}")

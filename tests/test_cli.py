@@ -183,7 +183,7 @@ def test_a_plain_script_without_a_main_guard(card, tmp_path):
     script.write_text(
         "import seqbench\n"
         f"r = seqbench.run({str(card)!r}, out='out', cells=['rnn'], lengths=[6], seeds=2)\n"
-        "print(len(r.trials), r.trials.status.unique())\n"
+        "print(len(r.trials), sorted(set(r.trials.status)))\n"
     )
     ran = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120

@@ -10,19 +10,11 @@ import torch
 from torch import nn
 
 import seqbench
-from seqbench.flow import (
-    SEGMENT,
-    cotangents,
-    cut,
-    gradient_flow,
-    log10_norm,
-    log10_root_sum_square,
-    probe_flow,
-    wanted_lags,
-)
+from seqbench.flow import cotangents, gradient_flow, probe_flow, wanted_lags
 from seqbench.model import Model, Stack, Unroll
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
+from seqbench.transport import SEGMENT, cut, log10_norm, log10_root_sum_square
 
 
 class Linear(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqbench.reporting.shapes import TRIAL, longest_needs, read_offs
+from seqbench.reporting.shapes import TRIAL, longest_needs
 from seqbench.results import Results
 
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
@@ -38,8 +38,11 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def opening(results: Results) -> pd.DataFrame:
+def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
     """The rule applied, a row a trial that has a record.
+
+    Args:
+        offs: from `read_offs`.
 
     Returns:
         needed_lag; S there at the start and the end; first_open, the first record that counts as
@@ -47,8 +50,7 @@ def opening(results: Results) -> pd.DataFrame:
         record up to above_at and the first from fell_at on, with S there; category. NaN: never.
     """
     needs, rows = longest_needs(results), []
-    table = read_offs(results)
-    levels = dict(list(table[table["main_anchor"].astype(bool)].groupby(TRIAL)))
+    levels = dict(list(offs[offs["main_anchor"]].groupby(TRIAL)))
     losses = dict(list(results.curves.groupby(TRIAL)))
     for trial in results.trials.itertuples():
         key = (trial.cell, trial.length, trial.seed)
@@ -121,10 +123,11 @@ def category(level: pd.Series, above_at: float, fell_at: float) -> str:
     return BETWEEN if after.iloc[0] else AFTER
 
 
-def opening_counts(results: Results) -> pd.DataFrame:
+def opening_counts(results: Results, opened: pd.DataFrame) -> pd.DataFrame:
     """How many trials of each category, a row a cell and length, a column a category."""
-    table = opening(results)
     axes = results.trials[["cell", "length"]].drop_duplicates()
-    counts = table.groupby(["cell", "length", "category"]).size().unstack(fill_value=0)
-    counts = axes.join(counts.reindex(columns=list(CATEGORIES), fill_value=0), on=["cell", "length"])
+    counts = opened.groupby(["cell", "length", "category"]).size().unstack(fill_value=0)
+    counts = axes.join(
+        counts.reindex(columns=list(CATEGORIES), fill_value=0), on=["cell", "length"]
+    )
     return counts.fillna(0).astype(dict.fromkeys(CATEGORIES, int)).reset_index(drop=True)

@@ -63,7 +63,7 @@ def output_flow(results: Results) -> pd.DataFrame:
     flow = results.flow
     rows = flow[(flow["source"] == "output") & (flow["state"] == "all")]
     if rows.empty:
-        return rows.assign(examples=[], main_anchor=[])
+        return rows.assign(examples=[], main_anchor=np.zeros(0, bool))
     rows = rows[rows["layer"] == rows.groupby(TRIAL)["layer"].transform("max")]
     sizes = {key: summary.get("probe_size") for key, summary in summaries(results).items()}
     examples = [
@@ -84,7 +84,7 @@ def shapes(results: Results) -> pd.DataFrame:
     rows = output_flow(results)
     columns = [*KEY, "main_anchor", "at", "lag", "s", "p10", "p90", "hollow"]
     if rows.empty:
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=columns).astype({"main_anchor": bool, "s": float})
     rows = rows.assign(hollow=rows["n_zero"] > curve.MANY_ZEROS * rows["examples"])
     broken = rows["n_nonfinite"] > 0
     first = rows[(rows["lag"] == 0) & ~rows["hollow"] & ~broken]
@@ -134,7 +134,7 @@ def read_offs(results: Results) -> pd.DataFrame:
     columns = [*KEY, "largest_lag", *READ_OFF, "early_rate", "late_rate", "at_needed"]
     table = pd.DataFrame(rows, columns=columns)
     if table.empty:
-        return table.assign(main_anchor=[], at=[])
+        return table.assign(main_anchor=np.zeros(0, bool), at=[])
     last = table.groupby(TRIAL)["anchor"].transform("max")
     return table.assign(main_anchor=table["anchor"] == last, at=moments(table))
 

@@ -3,17 +3,70 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from seqbench.reporting.opening import opening, opening_counts
-from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs
+from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
 from seqbench.results import Results
 
 FINISHED = ("solved", "done", "diverged")  # a result; error and interrupted are none
 FEW_SEEDS = 5
 Z = 1.959964  # two-sided 95 % of the normal distribution
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that a report counts, counted once."""
+
+    results: Results
+    shape: pd.DataFrame
+    offs: pd.DataFrame
+    needs: pd.DataFrame
+    comparison: pd.DataFrame
+    longest: pd.DataFrame
+    opening: pd.DataFrame
+    opening_counts: pd.DataFrame
+    cells: pd.DataFrame
+    seconds: pd.DataFrame
+
+    @property
+    def labels(self) -> list[str]:
+        """The cells, in the card's order."""
+        return [cell.label for cell in self.results.task.cells]
+
+    def files(self) -> dict[str, pd.DataFrame]:
+        """What is written as CSV: name -> table."""
+        return {
+            "comparison": self.comparison,
+            "longest_length_solved": self.longest,
+            "trials": self.results.trials,
+            "flow_read_off": self.offs,
+            "needed_lags": self.needs,
+            "opening": self.opening,
+            "opening_counts": self.opening_counts,
+            "cells": self.cells,
+        }
+
+
+def build(results: Results) -> Tables:
+    """Count everything."""
+    offs = read_offs(results)
+    table, opened = comparison(results, offs), opening(results, offs)
+    return Tables(
+        results=results,
+        shape=shapes(results),
+        offs=offs,
+        needs=needed_lags(results),
+        comparison=table,
+        longest=longest_solved(table),
+        opening=opened,
+        opening_counts=opening_counts(results, opened),
+        cells=cells(results),
+        seconds=seconds(results),
+    )
 
 
 def wilson(solved: int, n: int) -> tuple[float, float]:
@@ -35,16 +88,19 @@ def median(values: pd.Series) -> float:
         return float(np.median(known)) if len(known) else float("nan")
 
 
-def comparison(results: Results) -> pd.DataFrame:
+def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
     """The table: a row a cell and length, in the card's order.
+
+    Args:
+        offs: from `read_offs`.
 
     Returns:
         seeds and how many ended how; solved_low, solved_high: Wilson interval over the finished
         ones; steps_to_solve: median over the finished ones, unsolved = inf; half_life_* and
-        horizon_*: medians over the seeds that have a record, inf = not within largest_lag.
+        horizon_*: medians over the seeds that have a record, inf = not within largest_lag; *_low:
+        the lower of the two middle values, where the other one is infinite.
     """
-    ends = _at_the_ends(results)
-    rows = []
+    needs, rows = longest_needs(results), []
     for (cell, length), group in results.trials.groupby(["cell", "length"], sort=False):
         how = group["status"].value_counts()
         finished = int(how.reindex(FINISHED, fill_value=0).sum())
@@ -60,22 +116,20 @@ def comparison(results: Results) -> pd.DataFrame:
             "solved_low": low, "solved_high": high, "steps_to_solve": median(steps),
             "score": median(done["score"]), "loss": median(done["loss"]),
             "baseline": median(done["baseline"]),
-            "needed_lag": longest_needs(results).get(length, np.nan),
+            "needed_lag": needs.get(length, np.nan),
         })  # fmt: skip
-    return pd.DataFrame(rows).merge(ends, on=["cell", "length"], how="left")
+    return pd.DataFrame(rows).merge(_at_the_ends(results, offs), on=["cell", "length"], how="left")
 
 
-def _at_the_ends(results: Results) -> pd.DataFrame:
+def _at_the_ends(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
     """Medians over seeds of what is read off at the start and at the end, main anchor."""
-    table = read_offs(results)
-    table = table[table["main_anchor"].astype(bool)]
     axes = results.trials[["cell", "length"]].drop_duplicates()
     ends = axes.assign(anchor=np.nan, largest_lag=np.nan).set_index(["cell", "length"])
     for at in ("start", "end"):
         for name in READ_OFF:
-            ends[f"{name}_{at}"] = np.nan
+            ends[f"{name}_{at}"] = ends[f"{name}_{at}_low"] = np.nan
     ends["flow_start"], ends["flow_end"] = 0, 0
-    for (cell, length), group in table.groupby(["cell", "length"]):
+    for (cell, length), group in offs[offs["main_anchor"]].groupby(["cell", "length"]):
         spot = (cell, length)
         ends.loc[spot, "anchor"] = group["anchor"].max()
         ends.loc[spot, "largest_lag"] = group["largest_lag"].max()
@@ -84,18 +138,22 @@ def _at_the_ends(results: Results) -> pd.DataFrame:
             ends.loc[spot, f"flow_{at}"] = int(here["half_life"].notna().sum())
             for name in READ_OFF:
                 ends.loc[spot, f"{name}_{at}"] = median(here[name])
+                ends.loc[spot, f"{name}_{at}_low"] = here[name].quantile(0.5, "lower")
     return ends.reset_index()
 
 
-def longest_solved(results: Results) -> pd.DataFrame:
+def longest_solved(table: pd.DataFrame) -> pd.DataFrame:
     """The largest length such that it and all shorter ones are solved by at least half the seeds.
+
+    Args:
+        table: from `comparison`.
 
     Returns:
         A row a cell: longest (0: none), share (of the lengths that are solved), open (trials
         without a result; they could still raise both).
     """
     rows = []
-    for cell, group in comparison(results).groupby("cell", sort=False):
+    for cell, group in table.groupby("cell", sort=False):
         group = group.sort_values("length")
         enough = (2 * group["solved"] >= group["seeds"]).to_numpy()
         run = int(np.argmin(enough)) if not enough.all() else len(enough)
@@ -139,17 +197,3 @@ def seconds(results: Results) -> pd.DataFrame:
     known = results.trials.dropna(subset=["seconds"])
     table = known.pivot_table(index="cell", columns="length", values="seconds", aggfunc="median")
     return table.reindex(results.trials["cell"].unique())
-
-
-def files(results: Results) -> dict[str, pd.DataFrame]:
-    """What is written as CSV: name -> table."""
-    return {
-        "comparison": comparison(results),
-        "longest_length_solved": longest_solved(results),
-        "trials": results.trials,
-        "flow_read_off": read_offs(results),
-        "needed_lags": needed_lags(results),
-        "opening": opening(results),
-        "opening_counts": opening_counts(results),
-        "cells": cells(results),
-    }

@@ -1,0 +1,119 @@
+"""How figures look: colours that colour-blind readers tell apart, lines that greyscale does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+# Okabe & Ito's, darkest first, without the yellow that paper swallows.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000"]
+DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
+OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
+OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
+INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
+PER_ROW = 4  # panels side by side
+
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "grid.linewidth": 0.6,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.handlelength": 2.8,
+    "svg.fonttype": "none",
+    "figure.dpi": 100,
+}
+
+
+def drawing() -> AbstractContextManager:
+    """The settings, for as long as a figure is drawn or saved."""
+    return mpl.rc_context(SETTINGS)
+
+
+def looks(cells: Iterable[str]) -> dict[str, dict]:
+    """Cell -> colour and line style, in the card's order."""
+    return {
+        cell: {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+        for i, cell in enumerate(cells)
+    }
+
+
+def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, np.ndarray]:
+    """Panels for `count` things of `rows_each` panels, one above the other, wrapped.
+
+    Returns:
+        The figure, and its axes as [rows_each, count].
+    """
+    blocks = math.ceil(count / PER_ROW)
+    columns = math.ceil(count / blocks)
+    width = max(5.2, 2.55 * columns)
+    figure = Figure(figsize=(width, 0.75 + height * rows_each * blocks), layout="constrained")
+    grid = figure.subplots(rows_each * blocks, columns, squeeze=False)
+    axes = grid.reshape(blocks, rows_each, columns).swapaxes(0, 1).reshape(rows_each, -1)
+    for unused in axes[:, count:].flat:
+        unused.remove()
+    return figure, axes[:, :count]
+
+
+def label_edges(figure: Figure, axes: np.ndarray, x: str, y: list[str]) -> None:
+    """Axis labels at the outer panels alone: y of each row at the left, x where a column ends."""
+    for row, label in zip(axes, y, strict=True):
+        for ax in row:
+            if ax.get_subplotspec().is_first_col():
+                ax.set_ylabel(label)
+    figure.supxlabel(x, fontsize=8.5)
+
+
+def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
+    """A legend above all panels, where it can't cover a line."""
+    wide = sum(len(str(handle.get_label())) + 9 for handle in handles)
+    room = 15 * figure.get_figwidth()  # characters
+    lines = math.ceil(wide / room)
+    each = max(1, min(columns, math.ceil(len(handles) / lines)))
+    rows = math.ceil(len(handles) / each)
+    # matplotlib fills columns; people read rows.
+    handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
+    figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
+
+
+def line(label: str, **look) -> Line2D:
+    """An entry of a legend."""
+    return Line2D([], [], label=label, **look)
+
+
+def mark(label: str, marker: str, **look) -> Line2D:
+    """An entry of a legend that is a marker."""
+    return Line2D([], [], label=label, marker=marker, linestyle="none", **({"color": INK} | look))
+
+
+def thousands(ax: Axes) -> None:
+    """Steps as 1,500."""
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
