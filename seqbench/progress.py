@@ -60,6 +60,8 @@ class Display:
         work: their sizes summed, for the time left.
     """
 
+    says_time_left = True
+
     def __init__(self, total: int, work: float) -> None:
         self.total, self.work = total, work
         self.done, self.work_done, self.work_spared = 0, 0.0, 0.0
@@ -91,7 +93,7 @@ class Display:
         self.say(
             f"[{self.done}/{self.total}] {name(trial)}: {ending(summary)}"
             + (f" ({duration(seconds)})" if seconds else "")
-            + (f"; {self.time_left()}" if self.done < self.total else "")
+            + (f"; {self.time_left()}" if self.says_time_left and self.done < self.total else "")
         )
 
     def tick(self) -> None:
@@ -109,6 +111,8 @@ class Display:
         """An upper bound: a trial that is solved early ends early."""
         done = self.work_done + sum(size(one.trial, one.step) for one in self.running.values())
         elapsed = time.monotonic() - self.started
+        if self.done == self.total:
+            return f"in {duration(elapsed)}"
         if done <= 0 or elapsed < 5:
             return "time left: not known yet"
         left = max(0.0, self.work - self.work_spared - done)
@@ -129,6 +133,8 @@ def progress_of(one: _Running) -> str:
 class LiveDisplay(Display):
     """The same on a terminal: a bar, and a line for every running trial."""
 
+    says_time_left = False  # the bar does
+
     def __init__(self, total: int, work: float) -> None:
         super().__init__(total, work)
         self.bar = Progress(
@@ -137,7 +143,8 @@ class LiveDisplay(Display):
         )  # fmt: skip
         self.bar_task = self.bar.add_task("trials", total=total, left="")
         self.console = Console(stderr=True)
-        self.live = Live(console=self.console, get_renderable=self.render, refresh_per_second=4)
+        # Refreshed from this thread alone: lines and display can't get into each other's way.
+        self.live = Live(console=self.console, get_renderable=self.render, auto_refresh=False)
 
     def __enter__(self) -> LiveDisplay:
         self.live.start()
@@ -147,7 +154,8 @@ class LiveDisplay(Display):
         self.live.stop()
 
     def tick(self) -> None:
-        """The display refreshes itself."""
+        """Draw again."""
+        self.live.refresh()
 
     def say(self, line: str) -> None:
         """One line above the display."""

@@ -285,17 +285,16 @@ class _Workers:
                 thread.start()
             alive = len(threads)
             while alive:
+                self.shown.tick()
                 try:
                     kind, trial, told = self.events.get(timeout=0.25)
                 except queue.Empty:
-                    self.shown.tick()
                     continue
                 match kind:
                     case "start":
                         self.shown.start(trial)
                     case "step":
                         self.shown.step(trial, told["step"], told["loss"])
-                        self.shown.tick()
                     case "finish":
                         self.shown.finish(trial, told)
                     case "broken":
@@ -306,13 +305,13 @@ class _Workers:
             self.stopping = True
             for process in self.processes:
                 process.kill()
+                process.wait()
 
     def feed(self) -> None:
         """One worker's thread: hand it trials until there are none; replace it if it dies."""
         process = None
         try:
-            while self.todo and not self.stopping:
-                trial = self.todo.popleft()
+            while (trial := self.take()) is not None:
                 if process is None or process.poll() is not None:
                     process, last_words = self.spawn()
                 self.events.put(("start", trial, None))
@@ -324,12 +323,17 @@ class _Workers:
                     summary = {"status": "error", "error": told}
                 if summary is not None:
                     self.events.put(("finish", trial, summary))
-        except IndexError:  # another worker took the last one
-            pass
         except BaseException as error:
             self.events.put(("broken", None, error))
         finally:
             self.events.put(("end", None, None))
+
+    def take(self) -> Trial | None:
+        """The next trial, if there is one."""
+        try:
+            return None if self.stopping else self.todo.popleft()
+        except IndexError:
+            return None
 
     def hand_over(self, process: subprocess.Popen, trial: Trial) -> dict[str, Any] | None:
         """One job; its summary, or None if the worker ended first."""

@@ -74,7 +74,7 @@ def save(table: pd.DataFrame, *, figure: Path | None, csv: Path | None) -> list[
     Raises:
         InputError: a file can't be written.
     """
-    from seqbench.reporting.figures import untrained_flow
+    from seqbench.reporting.untrained import untrained_flow
 
     written = []
     try:

@@ -15,7 +15,7 @@ from seqbench.results import Results
 
 DEEPEST = -12.0  # decades; all below has one colour
 HIGHEST = 3.0
-MAP = "cividis"  # its lightness rises evenly: it survives greyscale
+MAP = "viridis"  # its lightness rises evenly: it survives greyscale
 LABELS = 12  # steps named along an axis, at most
 
 

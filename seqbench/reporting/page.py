@@ -1,0 +1,294 @@
+"""The page and its Markdown twin: one context for both, rendered by jinja2."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from seqbench.reporting import opening, style, terminal, words
+from seqbench.reporting.command import reproduce
+from seqbench.reporting.heat import lengths_shown
+from seqbench.reporting.tables import FINISHED, Tables, without_folder
+from seqbench.reporting.words import DASH
+
+PNG_DPI = 120
+RASTER_DPI = 150  # of what is a picture inside an SVG
+
+
+@dataclass(frozen=True)
+class Section:
+    """A run on the page.
+
+    Attributes:
+        name: of its files and its place on the page; "" where it is the only one.
+        tables: what was counted.
+        figures: name -> Figure.
+    """
+
+    name: str
+    tables: Tables
+    figures: dict[str, Figure]
+
+    def file(self, what: str) -> str:
+        """A file's name, without its suffix."""
+        return f"{self.name}-{what}" if self.name else what
+
+
+def render(template: str, sections: list[Section]) -> str:
+    """The page ("page.html") or the Markdown ("report.md")."""
+    environment = Environment(
+        loader=PackageLoader("seqbench.reporting"),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = lambda text: str(text).replace("|", r"\|")
+    inline = template.endswith(".html")
+    runs = [context(section, inline) for section in sections]
+    names = words.join(dict.fromkeys(section.tables.results.task.name for section in sections))
+    return environment.get_template(template).render(runs=runs, title=names)
+
+
+def context(section: Section, inline: bool) -> dict[str, Any]:
+    """All that the templates say of one run."""
+    tables = section.tables
+    results, task = tables.results, tables.results.task
+    command, needs_card = reproduce(task)
+    return {
+        "id": section.name or task.name,
+        "name": task.name,
+        "description": task.description,
+        "what_was_run": words.what_was_run(results),
+        "seen": words.what_was_seen(tables),
+        "lengths": task.lengths,
+        "groups": comparison_groups(tables),
+        "notes": comparison_notes(tables),
+        "errors": terminal.errors(results),
+        "figures": [_figure(section, name, inline) for name in section.figures],
+        "opening": opening_rows(tables),
+        "rule": words.rule(),
+        "categories": _categories(tables),
+        "cells": tables.cells.to_dict("records"),
+        "seconds": _seconds(tables),
+        "rates": words.learning_rates(results),
+        "paper": task.paper,
+        "deviations": task.deviations,
+        "versions": _distinct(results.records, "versions"),
+        "machines": _distinct(results.records, "machine"),
+        "command": command,
+        "needs_card": needs_card,
+        "card": _card(tables),
+        "csv": [section.file(name) for name in tables.files()],
+    }
+
+
+def comparison_groups(tables: Tables) -> list[dict[str, Any]]:
+    """The table as it is read: a group of rows a cell, a column a length."""
+    groups = []
+    for cell, rows in tables.comparison.groupby("cell", sort=False):
+        each = [row for _, row in rows.sort_values("length").iterrows()]
+        lines = [
+            ("solved by", [solved(row) for row in each]),
+            ("95 % interval, %", [interval(row) for row in each]),
+            ("median steps", [median_steps(row) for row in each]),
+            ("right at the end, %", [right(row) for row in each]),
+            ("half-life", [both_ends(row, "half_life") for row in each]),
+            ("horizon(1e-3)", [both_ends(row, "horizon_1e-3") for row in each]),
+        ]
+        other = [otherwise(row) for row in each]
+        if any(text != DASH for text in other):
+            lines.insert(1, ("otherwise", other))
+        groups.append({"cell": cell, "lines": lines})
+    return groups
+
+
+def solved(row: pd.Series) -> str:
+    """ "● 2/2": of how many seeds, with a sign that needs no colour."""
+    if not row["finished"]:
+        return DASH
+    share = row["solved"] / row["seeds"]
+    sign = "●" if share == 1 else "◐" if share > 0 else "○"
+    return f"{sign} {row['solved']}/{row['seeds']}"
+
+
+def interval(row: pd.Series) -> str:
+    """The Wilson interval."""
+    if not row["finished"]:
+        return DASH
+    return f"{words.percent(row['solved_low'])}–{words.percent(row['solved_high'])}"
+
+
+def median_steps(row: pd.Series) -> str:
+    """The median number of steps to solve, infinite or not."""
+    value = row["steps_to_solve"]
+    if not row["finished"]:
+        return DASH
+    return "∞" if value == float("inf") else f"{value:,.0f}"
+
+
+def right(row: pd.Series) -> str:
+    """The share right at the end of training."""
+    return DASH if pd.isna(row["score"]) else words.percent(row["score"])
+
+
+def both_ends(row: pd.Series, name: str) -> str:
+    """A reading at the start and at the end."""
+    told = [words.reach_of(row, name, at) for at in ("start", "end")]
+    start, end = (text.replace(" to ≥", " / ≥") for text in told)
+    return DASH if start == end == DASH else f"{start} → {end}"
+
+
+def otherwise(row: pd.Series) -> str:
+    """What became of trials that neither solved nor spent their budget."""
+    told = [f"{row[name]} {name}" for name in ("diverged", "error", "interrupted") if row[name]]
+    return ", ".join(told) or DASH
+
+
+def comparison_notes(tables: Tables) -> list[str]:
+    """How to read the table."""
+    table, seeds = tables.comparison, tables.results.task.seeds
+    notes = [
+        "Half-life and horizon(1e-3): the lag, in steps, at which the output flow has fallen to a "
+        "half and to a thousandth, at the start → at the end of training; median over seeds. "
+        "≥ K: not within the largest lag K.",
+        "Median steps: the evaluation from which a trial counts as solved; an unsolved trial is "
+        "∞. The interval is Wilson's 95 %, over the trials that finished. Right at the end: "
+        "share of answers, mean of the last three evaluations, median over seeds.",
+    ]
+    texts = [
+        text for group in comparison_groups(tables) for _, row in group["lines"] for text in row
+    ]
+    if any(" / ≥" in text for text in texts):
+        notes.append(
+            "Two values, as in 15 / ≥ 100: the two middle seeds, one within K and one not."
+        )
+    if (table["finished"] < table["seeds"]).any():
+        notes.append(
+            f"Out of {seeds}: all seeds of the card; a trial that was interrupted or ended in an "
+            "error has no result and is in no median."
+        )
+    if table["finished"].min() < 5:
+        notes.append("Fewer than 5 seeds: n is too small to claim that cells differ.")
+    where = words.measured_where(tables)
+    return [*notes, where] if where else notes
+
+
+def opening_rows(tables: Tables) -> list[tuple[str, list[str]]]:
+    """What came first, a row a cell and a column a length."""
+    rows = []
+    for cell, group in tables.opening_counts.groupby("cell", sort=False):
+        each = [
+            ", ".join(f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]) or DASH
+            for _, row in group.sort_values("length").iterrows()
+        ]
+        rows.append((cell, each))
+    return rows
+
+
+def _categories(tables: Tables) -> list[tuple[str, str]]:
+    always = (opening.BEFORE, opening.AFTER, opening.ONLY_FELL)
+    seen = set(tables.opening["category"])
+    return [(k, told) for k, told in opening.CATEGORIES.items() if k in seen or k in always]
+
+
+def _seconds(tables: Tables) -> list[tuple[str, list[str]]]:
+    table = tables.seconds.reindex(columns=tables.results.task.lengths)
+    return [
+        (cell, [DASH if pd.isna(value) else f"{value:,.1f}" for value in row])
+        for cell, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+
+
+def _distinct(records: dict[str, dict], key: str) -> list[str]:
+    """The different versions or machines, in words, each once."""
+    told = [
+        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record[key].items())
+        for record in records.values()
+        if record.get(key)
+    ]
+    return list(dict.fromkeys(told))
+
+
+def _card(tables: Tables) -> str:
+    task = tables.results.task
+    cells = [cell.model_copy(update={"use": without_folder(cell.use)}) for cell in task.cells]
+    problem = task.problem.model_copy(update={"name": without_folder(task.problem.name)})
+    return task.model_copy(update={"cells": cells, "problem": problem}).to_toml()
+
+
+def _figure(section: Section, name: str, inline: bool) -> dict[str, Any]:
+    title, caption = captions(section.tables)[name]
+    file = section.file(name)
+    svg = Markup(inlined(svg_text(section.figures[name], file), file)) if inline else ""
+    return {"name": name, "title": title, "caption": caption, "file": file, "svg": svg}
+
+
+def captions(tables: Tables) -> dict[str, tuple[str, str]]:
+    """Figure -> title and how to read it."""
+    lengths = words.join(f"T = {length}" for length in lengths_shown(tables))
+    finished = tables.results.trials["status"].isin(FINISHED).any()
+    mean = "Thick: mean over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed."
+    return {
+        "flow": (
+            "Output flow against lag",
+            "S(k): how many decades less of the gradient arrives k steps back than at the anchor. "
+            f"{mean} Trials that were solved and trials whose budget ran out are drawn apart. "
+            "Shaded: the lags that the problem needs, from the smallest to the largest over the "
+            "probe; triangles: their medians. Dotted: a thousandth. Lines that leave a panel go on "
+            "below; the tables have the numbers.",
+        ),
+        "reach": (
+            "Half-life and horizon against length",
+            "Dashed: before training; solid: at the end. Medians over seeds; pale dots: seeds. An "
+            "arrow: not reached within the largest lag K, so at least K. Dotted: the median of the "
+            "longest needed lag.",
+        ),
+        "training": (
+            "Output flow over training",
+            f"S(k) by colour at {lengths}, one trial a panel; a column is a recorded step, so the "
+            "step axis is not to scale. Dashed line: the median of the longest needed lag. Upright "
+            "line: by the record to its right, the loss had fallen.",
+        ),
+        "loss": (
+            "Learning curves",
+            "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
+            "knowledge earns." + (" Dots: solved from here on." if finished else ""),
+        ),
+    }
+
+
+def svg_text(figure: Figure, salt: str) -> str:
+    """A figure as SVG, the same text for the same data."""
+    with style.drawing(), mpl.rc_context({"svg.hashsalt": salt}):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+    return file.getvalue()
+
+
+def inlined(svg: str, prefix: str) -> str:
+    """An SVG to stand among others in one page: ids of its own, only those used, no prologue."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg).replace("xlink:href", "href")
+    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg))
+    used = {name for pair in used for name in pair if name}
+
+    def rename(match: re.Match) -> str:
+        name = match.group(1)
+        return f' id="{prefix}-{name}"' if name in used else ""
+
+    svg = re.sub(r' id="([^"]+)"', rename, svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
+    return re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg).strip()

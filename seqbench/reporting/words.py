@@ -1,0 +1,205 @@
+"""What a report says of its numbers, by rule: no more than may be concluded (docs/concepts.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from seqbench.reporting import opening
+from seqbench.reporting.tables import FEW_SEEDS, Tables
+from seqbench.results import Results
+
+ENDINGS = {
+    "solved": "solved",
+    "done": "ran out of budget",
+    "diverged": "diverged",
+    "error": "ended in an error",
+    "interrupted": "not finished",
+}
+DASH = "–"
+
+
+def join(words: Iterable[object]) -> str:
+    """a, b and c."""
+    *first, last = [str(word) for word in words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def count(n: int, thing: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
+def steps(value: float) -> str:
+    """A number of steps: 0.58, 3.4, 41, 1,200."""
+    if value < 1:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def reach(value: float, low: float, largest_lag: float) -> str:
+    """A half-life or horizon, a median over seeds that may be infinite.
+
+    Args:
+        low: the lower of the two middle values, finite where one seed is inside and one outside.
+    """
+    if math.isnan(value):
+        return DASH
+    if math.isfinite(value):
+        return steps(value)
+    beyond = f"≥ {largest_lag:,.0f}"
+    return f"{steps(low)} to {beyond}" if math.isfinite(low) else beyond
+
+
+def reach_of(row: pd.Series, name: str, at: str) -> str:
+    """The same, from a row of the comparison."""
+    return reach(row[f"{name}_{at}"], row[f"{name}_{at}_low"], row["largest_lag"])
+
+
+def percent(share: float) -> str:
+    """0.34 -> 34."""
+    return f"{100 * share:.0f}"
+
+
+def what_was_run(results: Results) -> str:
+    """One sentence: problem, protocol, cells, lengths, seeds, and how the trials ended."""
+    task, statuses = results.task, results.trials["status"].value_counts()
+    options = ", ".join(f"{key} {value}" for key, value in task.problem.options.items())
+    ended = [
+        f"{int(statuses[name]):,} {told}" for name, told in ENDINGS.items() if name in statuses
+    ]
+    lengths = "length" if len(task.lengths) == 1 else "lengths"
+    name = task.problem.name.rpartition(":")[2]
+    return (
+        f"The {name} problem{f' ({options})' if options else ''}; cells "
+        f"{join(cell.label for cell in task.cells)}; {lengths} {join(task.lengths)}; "
+        f"{count(task.seeds, 'seed')} each. {count(len(results.trials), 'trial')} of at most "
+        f"{task.training.steps:,} steps: {join(ended)}."
+    )
+
+
+def what_was_seen(tables: Tables) -> list[str]:
+    """Three sentences: who learns how far, the flow at the start and the end, what came first."""
+    return [longest_sentence(tables), flow_sentence(tables), opening_sentence(tables)]
+
+
+def longest_sentence(tables: Tables) -> str:
+    """The longest length solved for every cell, and whether n allows to claim anything."""
+    lengths, longest = tables.results.task.lengths, tables.longest
+    if not tables.comparison["finished"].any():
+        return "No trial has finished, so nothing can be said of which lengths are solved."
+    best = longest.sort_values("longest", ascending=False, kind="stable")
+    if len(lengths) == 1:
+        solved = best.loc[best["longest"] > 0, "cell"].tolist()
+        rest = best.loc[best["longest"] == 0, "cell"].tolist()
+        told = f"At T = {lengths[0]}, the only length, at least half of the seeds "
+        told += f"solved it with {join(solved)}" if solved else "solved it with no cell"
+        told += f" and not with {join(rest)}" if solved and rest else ""
+    else:
+        each = [f"{row.longest or 'none'} ({row.cell})" for row in best.itertuples()]
+        told = (
+            f"Of the lengths {lengths[0]} to {lengths[-1]}, the longest that at least half of the "
+            f"seeds solved, as they did all shorter ones, is {join(each)}"
+        )
+    return f"{told}; {caution(tables)}."
+
+
+def caution(tables: Tables) -> str:
+    """What the number of seeds allows."""
+    seeds, fewest = tables.results.task.seeds, int(tables.comparison["finished"].min())
+    unfinished = int(tables.longest["open"].sum())
+    if unfinished:
+        missing = f"{count(unfinished, 'trial')} without a result could still raise it, and "
+        fewest_told = f"as few as {count(fewest, 'finished trial')} to a cell and length"
+        if fewest < FEW_SEEDS:
+            return f"{missing}with {fewest_told} n is too small to claim that cells differ"
+        return f"{missing}the 95 % intervals in the table say how certain each rate is"
+    if seeds < FEW_SEEDS:
+        return f"with {count(seeds, 'seed')} n is too small to claim that cells differ"
+    return f"with {seeds} seeds, the 95 % intervals in the table say how certain each rate is"
+
+
+def flow_sentence(tables: Tables) -> str:
+    """The horizon at the longest length with a record, at the start and at the end."""
+    table = tables.comparison
+    known = table[(table["flow_start"] > 0) & (table["flow_end"] > 0)]
+    if known.empty:
+        return "No trial left a usable record of the output flow at the start and at the end."
+    rows = known[known["length"] == known["length"].max()]
+    told = {
+        at: join(
+            f"{reach_of(row, 'horizon_1e-3', at)} ({row['cell']})" for _, row in rows.iterrows()
+        )
+        for at in ("start", "end")
+    }
+    return (
+        f"At T = {rows['length'].iloc[0]} the output flow had, before any training, a horizon of "
+        f"{told['start']} steps, the lag at which it has fallen to a thousandth, and at the end "
+        f"one of {told['end']}; the flow at initialisation alone does not tell who learns."
+    )
+
+
+def opening_sentence(tables: Tables) -> str:
+    """How often the flow opened before, after or without the loss falling."""
+    n = tables.opening["category"].value_counts().reindex(opening.CATEGORIES, fill_value=0)
+    total = int(n.sum()) - int(n[opening.UNKNOWN])
+    if not total:
+        return "No trial has the records that tell whether the flow opened before the loss fell."
+    stayed = int(n[[opening.ONLY_OPENED, opening.NEITHER, opening.OPEN_STAYED]].sum())
+    told = f"The loss fell in {total - stayed} of {count(total, 'trial')}"
+    if total > stayed:
+        when = [f"before that in {n[opening.BEFORE]}", f"after it in {n[opening.AFTER]}"]
+        if n[opening.BETWEEN]:
+            when.append(f"between the same two records in {n[opening.BETWEEN]}")
+        when.append(f"not at all in {n[opening.ONLY_FELL]}")
+        told += f": the flow at the longest needed lag opened {join(when)}"
+        if n[opening.OPEN_FELL]:
+            told += f", and was open before any training in {n[opening.OPEN_FELL]}"
+    if stayed:
+        opened = n[opening.ONLY_OPENED]
+        told += f"; where the loss did not fall, the flow opened in {opened} of {stayed}"
+        if n[opening.OPEN_STAYED]:
+            told += f" and was open before any training in {n[opening.OPEN_STAYED]}"
+    return f"{told} (an association, not a cause)."
+
+
+def rule() -> str:
+    """The rule behind the third sentence."""
+    return (
+        f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
+        f"of the flow at lag 0 arrives) and at least {opening.RISE:g} decade above its value at "
+        "step 0. Fallen: the first evaluation whose loss is below "
+        f"{opening.MARGIN:g} of the reference baseline, the first one in the learning curves. The "
+        "flow is known at the recorded steps only, so what happened between two of them can't be "
+        "ordered."
+    )
+
+
+def learning_rates(results: Results) -> str:
+    """One rate for all, or each cell's own."""
+    training = results.task.training
+    rates = {
+        cell.label: cell.learning_rate or training.learning_rate for cell in results.task.cells
+    }
+    if len(set(rates.values())) == 1:
+        return f"One learning rate for all cells: {next(iter(rates.values())):g}."
+    each = join(f"{rate:g} ({cell})" for cell, rate in rates.items())
+    return f"A learning rate for each cell: {each}."
+
+
+def measured_where(tables: Tables) -> str:
+    """Which anchor and which layer the page shows, where there is a choice."""
+    told, needs = [], tables.needs
+    anchors = needs.groupby("length")["anchor"].nunique()
+    if (anchors > 1).any():
+        last = needs.groupby("length")["anchor"].max()
+        steps_told = join(f"{anchor} at T = {length}" for length, anchor in last.items())
+        told.append(
+            f"There are {anchors.max()} anchors; this page shows the last (step {steps_told}), "
+            "flow_read_off.csv has all."
+        )
+    if any(cell.layers > 1 for cell in tables.results.task.cells):
+        told.append("Of a stack, the flow into the state of the top layer is shown.")
+    return " ".join(told)
