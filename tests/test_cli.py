@@ -95,6 +95,29 @@ def test_from_card_to_report(card, tmp_path):
     assert set(results.flow[results.flow.cell == "rnn"].state) == {"h", "all"}
     assert set(results.flow[results.flow.cell != "rnn"].state) == {"h", "c", "all"}
 
+    check_report_against_data(folder / "tables" / "comparison.csv", results)
+
+
+def check_report_against_data(table, results):
+    """The comparison's numbers, computed again from the run by other means."""
+    told = pd.read_csv(table).set_index(["cell", "length"])
+    for (cell, length), trials in results.trials.groupby(["cell", "length"]):
+        row = told.loc[(cell, length)]
+        assert row.seeds == len(trials) == 2
+        assert row.solved == (trials.status == "solved").sum()
+        assert row.score == pytest.approx(trials.score.median())
+        flow = results.flow
+        flow = flow[(flow.cell == cell) & (flow.length == length) & (flow.source == "output")]
+        flow = flow[(flow.state == "all") & (flow.anchor == length) & (flow.step == 0)]
+        by_lag = flow.pivot(index="lag", columns="seed", values="log10_norm")
+        half_lives = []
+        for seed in by_lag:  # the first lag with S <= -log10 2, on a fine grid between lags
+            fine = np.linspace(0, length, 100_001)
+            s = np.interp(fine, by_lag.index, by_lag[seed] - by_lag[seed][0])
+            below = np.flatnonzero(s <= -np.log10(2))
+            half_lives.append(fine[below[0]] if len(below) else np.inf)
+        assert row.half_life_start == pytest.approx(np.median(half_lives), abs=1e-3)
+
 
 def test_one_and_two_workers_and_a_resumed_run_give_the_same_numbers(card, tmp_path):
     """Bit for bit; and a run grows: first a part of the task, then the whole."""

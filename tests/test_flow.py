@@ -50,6 +50,25 @@ def test_scalar_linear_cell_gives_its_power_of_lambda(factor, every):
     assert lags[-1] == steps
 
 
+@pytest.mark.parametrize("factor", [0.1, 3.0])
+def test_losses_injected_along_5000_steps(factor):
+    """A loss at every step: gamma_t is a geometric sum, dominated by its last or its first term."""
+    steps = 5000
+    inputs = torch.randn(steps, 2, 1)
+    cell = Linear(torch.tensor([[factor]]))
+    lags, norms = column(gradient_flow(cell, inputs, lambda out: out.sum((0, 2)), every=100))
+    lags, norms, factor = lags[1:], norms[1:], float(torch.tensor(factor))
+    if factor < 1:
+        expected = np.log10(factor * (1 - factor**lags) / (1 - factor))
+    else:
+        expected = lags * math.log10(factor) + np.log10(
+            (1 - factor ** -lags.astype(float)) / (1 - 1 / factor)
+        )
+    np.testing.assert_allclose(norms, expected, atol=1e-4)
+    lags, norms = column(gradient_flow(cell, inputs, last_sum, every=100))
+    np.testing.assert_allclose(norms, lags * math.log10(factor), atol=1e-4)
+
+
 def test_a_rotation_keeps_the_norm_and_direction_does_not_matter():
     angle = 0.3
     rotation = torch.tensor(

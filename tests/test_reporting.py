@@ -265,7 +265,7 @@ def check_page(folder: Path) -> str:
     return page
 
 
-def test_everything_is_written_and_the_same_again(make, tmp_path):
+def test_everything_is_written(make):
     run = make(whole())
     page = seqbench.report(run)
     assert page == run.path / "report" / "index.html"
@@ -280,15 +280,15 @@ def test_everything_is_written_and_the_same_again(make, tmp_path):
     assert "● 2/2" in text
     assert "n is too small to claim" in text
     assert "an association" in text
-    other = seqbench.report(str(run.path), tmp_path / "again").parent
-    for name in names:
-        assert (other / name).read_bytes() == (page.parent / name).read_bytes(), name
-
-
-def test_numbers_in_csv_are_those_of_the_data(make):
-    run = make(whole())
-    table = pd.read_csv(seqbench.report(run).parent / "tables" / "comparison.csv")
+    table = pd.read_csv(page.parent / "tables" / "comparison.csv")
     pd.testing.assert_frame_equal(table, tables.build(run).comparison, check_dtype=False)
+
+
+def test_the_same_data_give_the_same_bytes(make, tmp_path):
+    run = make(whole((10,), 1, ("rnn",)), (10,), 1, '["rnn"]')
+    one, other = seqbench.report(run).parent, seqbench.report(str(run.path), tmp_path / "o").parent
+    for file in one.rglob("*.*"):
+        assert (other / file.relative_to(one)).read_bytes() == file.read_bytes(), file
 
 
 def test_trials_without_a_result_are_shown(make):
@@ -321,18 +321,20 @@ def test_odd_runs_make_a_page(make, how):
         trials = whole((10,), 1, ("rnn",))
         run = make(trials, (10,), 1, '[{use = "/home/me/my.py:RNN", label = "rnn"}]')
     elif how == "flat":
-        run = make({key: (s, c, flow_rows({0: 0.0}, 10)) for key, (s, c, _) in whole().items()})
+        flat = {key: (s, c, flow_rows({0: 0.0}, 10)) for key, (s, c, _) in whole((10,)).items()}
+        run = make(flat, (10,))
     else:
         bad = {key: (s, c, flow_rows({0: 0.3}, 10, nonfinite=3))
-               for key, (s, c, _) in whole().items()}  # fmt: skip
-        run = make(bad)
+               for key, (s, c, _) in whole((10,)).items()}  # fmt: skip
+        run = make(bad, (10,))
     page = check_page(seqbench.report(run).parent)
     assert "/home/me" not in page
     assert terminal.print_comparison(run) is None
 
 
 def test_several_runs_make_one_page(make, tmp_path):
-    runs = [make(whole(), name="a"), make(whole((10,)), (10,), name="b")]
+    trials = whole((10,), 1, ("rnn",))
+    runs = [make(trials, (10,), 1, '["rnn"]', name=name) for name in ("a", "b")]
     page = check_page(seqbench.report(runs, tmp_path / "both").parent)
     assert page.count("<main") == 2
     assert 'id="small-run2"' in page
@@ -378,6 +380,13 @@ def test_the_printed_table_fits(make, width):
     if width == 80:
         assert "2/2 at 200" in text
         assert "1 not run" in text
+
+
+def test_a_label_in_brackets_is_printed_as_it_is(make):
+    label = "lstm [bold]"
+    trials = {(label, *key[1:]): told for key, told in whole().items() if key[0] == "lstm"}
+    run = make(trials, cells='[{use = "lstm", label = "lstm [bold]"}]')
+    assert label in printed(terminal.print_comparison, run)
 
 
 def test_the_printed_flow_fits_and_says_where_float32_ends():

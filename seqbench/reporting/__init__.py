@@ -51,23 +51,18 @@ def _write(runs: list[Results], folder: Path) -> None:
 
     sections = []
     for name, results in zip(_names(runs), runs, strict=True):
-        counted = tables.build(results)
-        sections.append(page.Section(name, counted, figures.draw(counted)))
-    for section in sections:
-        for name, table in section.tables.files().items():
-            target = folder / "tables" / f"{section.file(name)}.csv"
+        counted, svgs = tables.build(results), {}
+        section = page.Section(name, counted, svgs)
+        for what, table in counted.files().items():
+            target = folder / "tables" / f"{section.file(what)}.csv"
             write_atomically(target, lambda file, table=table: table.to_csv(file, index=False))
-        for name, figure in section.figures.items():
-            file = section.file(name)
-            svg = page.svg_text(figure, file)
-            _write_text(folder / "figures" / f"{file}.svg", svg)
-            with style.drawing():
-                write_atomically(
-                    folder / "figures" / f"{file}.png",
-                    lambda target, figure=figure: figure.savefig(
-                        target, format="png", dpi=page.PNG_DPI, metadata={"Software": None}
-                    ),
-                )
+        for what, figure in figures.draw(counted).items():
+            file = section.file(what)
+            svgs[what], png = style.pictures(figure, file)
+            _write_text(folder / "figures" / f"{file}.svg", svgs[what])
+            target = folder / "figures" / f"{file}.png"
+            write_atomically(target, lambda to, png=png: to.write_bytes(png))
+        sections.append(section)
     _write_text(folder / "report.md", page.render("report.md", sections))
     _write_text(folder / "index.html", page.render("page.html", sections))
 

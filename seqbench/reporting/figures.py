@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from seqbench.reporting import shapes, style
 from seqbench.reporting.heat import flow_over_training
 from seqbench.reporting.opening import OPEN
-from seqbench.reporting.style import GREY, INK, OUTCOME_MARKS, OUTCOME_WORDS, PALE
+from seqbench.reporting.style import GREY, INK, OUTCOME_MARKS, OUTCOME_WORDS
 from seqbench.reporting.tables import Tables
 from seqbench.results import Results
 
@@ -195,6 +194,7 @@ def _same_limits(axes: np.ndarray, table: pd.DataFrame, offs: pd.DataFrame) -> N
             ax.set_xlim(lengths[0] - margin, lengths[-1] + margin)
         ax.xaxis.set_major_locator(FixedLocator(lengths))
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
@@ -250,26 +250,3 @@ def _baselines(results: Results) -> pd.DataFrame:
     }
     told = [(length, name, loss) for (length, name), loss in rows.items()]
     return pd.DataFrame(told, columns=["length", "name", "loss"])
-
-
-def untrained(table: pd.DataFrame) -> Figure:
-    """S(k) of untrained cells, from the DataFrame of `seqbench flow`."""
-    top = table[(table["state"] == "all") & (table["lag"] >= 0)]
-    top = top[top["layer"] == top.groupby("cell")["layer"].transform("max")]
-    with mpl.rc_context(style.SETTINGS):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        ax, looks = figure.subplots(), style.looks(top["cell"].unique())
-        for cell, rows in top.groupby("cell", sort=False):
-            rows = rows.sort_values("lag")
-            zero = rows["log10_norm"].iloc[0]
-            low, high = rows["log10_p10"] - zero, rows["log10_p90"] - zero
-            finite = np.isfinite(low) & np.isfinite(high)
-            colour = looks[cell]["color"]
-            ax.fill_between(rows["lag"][finite], low[finite], high[finite], color=colour,
-                            alpha=0.16, lw=0)  # fmt: skip
-            ax.plot(rows["lag"], rows["log10_norm"] - zero, **looks[cell])
-        ax.axhline(0, color=PALE, lw=0.8, zorder=0)
-        ax.set_xlabel("lag k: steps back from the last one")
-        ax.set_ylabel("S(k), decades: output flow relative to lag 0")
-        style.legend(figure, [style.line(cell, **look) for cell, look in looks.items()])
-    return figure

@@ -102,7 +102,7 @@ def _draw_trial(
                          rasterized=True, **scale)  # fmt: skip
     ax.grid(False)
     every = -(-len(steps) // LABELS)
-    named = [i for i in range(0, len(steps) - every + 1, every) if i < len(steps) - 1]
+    named = [i for i in range(0, len(steps), every) if i <= len(steps) - 1 - every]
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
     status = results.trials.set_index(shapes.TRIAL).loc[key, "status"]

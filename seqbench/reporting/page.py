@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from seqbench.reporting import opening, style, terminal, words
+from seqbench.reporting import opening, terminal, words
 from seqbench.reporting.command import reproduce
 from seqbench.reporting.heat import lengths_shown
 from seqbench.reporting.tables import FINISHED, Tables, without_folder
 from seqbench.reporting.words import DASH
-
-PNG_DPI = 120
-RASTER_DPI = 150  # of what is a picture inside an SVG
 
 
 @dataclass(frozen=True)
@@ -30,12 +24,12 @@ class Section:
     Attributes:
         name: of its files and its place on the page; "" where it is the only one.
         tables: what was counted.
-        figures: name -> Figure.
+        figures: name -> SVG.
     """
 
     name: str
     tables: Tables
-    figures: dict[str, Figure]
+    figures: dict[str, str]
 
     def file(self, what: str) -> str:
         """A file's name, without its suffix."""
@@ -229,7 +223,7 @@ def _card(tables: Tables) -> str:
 def _figure(section: Section, name: str, inline: bool) -> dict[str, Any]:
     title, caption = captions(section.tables)[name]
     file = section.file(name)
-    svg = Markup(inlined(svg_text(section.figures[name], file), file)) if inline else ""
+    svg = Markup(inlined(section.figures[name], file)) if inline else ""
     return {"name": name, "title": title, "caption": caption, "file": file, "svg": svg}
 
 
@@ -265,14 +259,6 @@ def captions(tables: Tables) -> dict[str, tuple[str, str]]:
             "knowledge earns." + (" Dots: solved from here on." if finished else ""),
         ),
     }
-
-
-def svg_text(figure: Figure, salt: str) -> str:
-    """A figure as SVG, the same text for the same data."""
-    with style.drawing(), mpl.rc_context({"svg.hashsalt": salt}):
-        file = io.StringIO()
-        figure.savefig(file, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return file.getvalue()
 
 
 def inlined(svg: str, prefix: str) -> str:

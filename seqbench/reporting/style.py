@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -17,8 +18,10 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#0
 DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
 OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
 OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
-INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
+INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
+PNG_DPI = 120
+RASTER_DPI = 150  # of what is a picture inside an SVG
 
 SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -117,3 +120,13 @@ def mark(label: str, marker: str, **look) -> Line2D:
 def thousands(ax: Axes) -> None:
     """Steps as 1,500."""
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def pictures(figure: Figure, salt: str) -> tuple[str, bytes]:
+    """A figure as SVG and PNG, the same bytes for the same data."""
+    svg, png = io.StringIO(), io.BytesIO()
+    with drawing(), mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+        figure.set_layout_engine("none")  # all is in its place now, and placing takes long
+        figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()

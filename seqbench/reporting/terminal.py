@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from seqbench import curve
@@ -18,29 +19,47 @@ from seqbench.results import Results
 EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0
 WIDTH = 80  # where there is no terminal
+GAP = 2  # between columns
 SHORT = {"error": "error", "interrupted": "not run"}
 
 
 def print_comparison(results: Results, console: Console | None = None) -> None:
     """Cell by length: how many seeds solved it, and in how many steps (median)."""
+    labels = [cell.label for cell in results.task.cells]
+    columns = {}
+    for length in results.task.lengths:
+        trials = results.trials[results.trials["length"] == length]
+        columns[f"T = {length}"] = [entry(trials[trials["cell"] == cell]) for cell in labels]
     console = console or _console()
-    lengths, per_table = list(results.task.lengths), _fitting(console, 12, 13)
-    for start in range(0, len(lengths), per_table):
-        shown = lengths[start : start + per_table]
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        table.add_column("cell", overflow="fold", no_wrap=False)
-        for length in shown:
-            table.add_column(f"T = {length}", overflow="fold")
-        for cell in results.task.cells:
-            trials = results.trials[results.trials["cell"] == cell.label]
-            table.add_row(
-                cell.label, *(entry(trials[trials["length"] == length]) for length in shown)
-            )
-        console.print(table, markup=False)
-    console.print(
-        "solved by how many seeds, and at which step (median, unsolved = infinite)",
-        style="dim", markup=False,
-    )  # fmt: skip
+    _print(console, "cell", labels, columns, justify="left")
+    told = "solved by how many seeds, and at which step (median, unsolved = infinite)"
+    console.print(told, style="dim", markup=False)
+
+
+def _print(
+    console: Console, head: str, labels: list[str], columns: dict[str, list[str]], justify
+) -> None:
+    """Columns beside their labels, in as many tables as the width asks for."""
+    first = min(max(map(len, [head, *labels])), console.width // 2)
+    pages: list[list[str]] = [[]]
+    room = console.width - first
+    for name, texts in columns.items():
+        wide = GAP + min(max(map(len, [name, *texts])), max(console.width - first - GAP, 1))
+        if pages[-1] and wide > room:
+            pages.append([])
+            room = console.width - first
+        pages[-1].append(name)
+        room -= wide
+    for number, page in enumerate(pages):
+        table = Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False)
+        table.add_column(head, overflow="fold", max_width=first)
+        for name in page:
+            table.add_column(escape(name), justify=justify, overflow="fold")
+        for i, label in enumerate(labels):
+            table.add_row(escape(label), *(columns[name][i] for name in page))
+        if number:
+            console.print()
+        console.print(table)
 
 
 def entry(trials: pd.DataFrame) -> str:
@@ -74,20 +93,11 @@ def print_flow(table: pd.DataFrame, console: Console | None = None) -> None:
     Args:
         table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
     """
-    console = console or _console()
-    columns = {cell: readings(rows) for cell, rows in table.groupby("cell", sort=False)}
-    labels, cells = list(next(iter(columns.values()), {})), list(columns)
-    per_table = _fitting(console, 34, 13)
-    for start in range(0, len(cells), per_table):
-        shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        shown.add_column("output flow, untrained", no_wrap=True)
-        for cell in cells[start : start + per_table]:
-            shown.add_column(cell, justify="right", overflow="fold")
-        for label in labels:
-            shown.add_row(
-                label, *(columns[cell][label] for cell in cells[start : start + per_table])
-            )
-        console.print(shown, markup=False)
+    told = {cell: readings(rows) for cell, rows in table.groupby("cell", sort=False)}
+    # All cells have the same length, so the same lines.
+    labels = list(next(iter(told.values()), {}))
+    columns = {cell: list(texts.values()) for cell, texts in told.items()}
+    _print(console or _console(), "output flow, untrained", labels, columns, justify="right")
 
 
 def readings(rows: pd.DataFrame) -> dict[str, str]:
@@ -134,8 +144,3 @@ def _lost_in_float32(rows: pd.DataFrame) -> str:
 def _console() -> Console:
     # A pipe has no width of its own; rich would take one from the environment.
     return Console() if sys.stdout.isatty() else Console(width=WIDTH, force_terminal=False)
-
-
-def _fitting(console: Console, first: int, each: int) -> int:
-    """How many columns fit beside the first."""
-    return max(1, (console.width - first) // each)
