@@ -182,7 +182,7 @@ def opening_rows(tables: Tables) -> list[tuple[str, list[str]]]:
     rows = []
     for cell, group in tables.opening_counts.groupby("cell", sort=False):
         each = [
-            ", ".join(f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]) or DASH
+            "; ".join(f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]) or DASH
             for _, row in group.sort_values("length").iterrows()
         ]
         rows.append((cell, each))

@@ -149,21 +149,29 @@ def longest_solved(table: pd.DataFrame) -> pd.DataFrame:
         table: from `comparison`.
 
     Returns:
-        A row a cell: longest (0: none), share (of the lengths that are solved), open (trials
-        without a result; they could still raise both).
+        A row a cell: longest (0: none), share (of the lengths that are solved), unfinished (trials
+        without a result), undecided: whether those could still raise `longest`.
     """
     rows = []
     for cell, group in table.groupby("cell", sort=False):
         group = group.sort_values("length")
+        missing = group["seeds"] - group["finished"]
         enough = (2 * group["solved"] >= group["seeds"]).to_numpy()
-        run = int(np.argmin(enough)) if not enough.all() else len(enough)
+        could = (2 * (group["solved"] + missing) >= group["seeds"]).to_numpy()
+        run = _run(enough)
         rows.append({
             "cell": cell,
             "longest": int(group["length"].iloc[run - 1]) if run else 0,
             "share": float(enough.mean()),
-            "open": int((group["seeds"] - group["finished"]).sum()),
+            "unfinished": int(missing.sum()),
+            "undecided": _run(could) > run,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _run(hit: np.ndarray) -> int:
+    """How many from the first on, without a gap."""
+    return len(hit) if hit.all() else int(np.argmin(hit))
 
 
 def cells(results: Results) -> pd.DataFrame:

@@ -92,13 +92,9 @@ def longest_sentence(tables: Tables) -> str:
         return "No trial has finished, so nothing can be said of which lengths are solved."
     best = longest.sort_values("longest", ascending=False, kind="stable")
     if len(lengths) == 1:
-        solved = best.loc[best["longest"] > 0, "cell"].tolist()
-        rest = best.loc[best["longest"] == 0, "cell"].tolist()
-        told = f"At T = {lengths[0]}, the only length, at least half of the seeds "
-        told += f"solved it with {join(solved)}" if solved else "solved it with no cell"
-        told += f" and not with {join(rest)}" if solved and rest else ""
+        told = _at_the_one_length(best, lengths[0])
     else:
-        each = [f"{row.longest or 'none'} ({row.cell})" for row in best.itertuples()]
+        each = [f"{_length_of(row)} ({row.cell})" for row in best.itertuples()]
         told = (
             f"Of the lengths {lengths[0]} to {lengths[-1]}, the longest that at least half of the "
             f"seeds solved, as they did all shorter ones, is {join(each)}"
@@ -106,19 +102,35 @@ def longest_sentence(tables: Tables) -> str:
     return f"{told}; {caution(tables)}."
 
 
+def _length_of(row) -> str:
+    if row.undecided:
+        return f"at least {row.longest}" if row.longest else "not known yet"
+    return str(row.longest or "none")
+
+
+def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
+    solved = longest["longest"] > 0
+    open_yet = ~solved & longest["undecided"]
+    yes, unknown = longest.loc[solved, "cell"].tolist(), longest.loc[open_yet, "cell"].tolist()
+    no = longest.loc[~solved & ~open_yet, "cell"].tolist()
+    told = [f"with {join(yes)}" if yes else "with no cell so far" if unknown else "with no cell"]
+    told += [f"not with {join(no)}"] if no and (yes or unknown) else []
+    told += [f"for {join(unknown)} it is not known yet"] if unknown else []
+    return f"At T = {length}, the only length, at least half of the seeds solved it {join(told)}"
+
+
 def caution(tables: Tables) -> str:
     """What the number of seeds allows."""
     seeds, fewest = tables.results.task.seeds, int(tables.comparison["finished"].min())
-    unfinished = int(tables.longest["open"].sum())
+    unfinished = int(tables.longest["unfinished"].sum())
+    sure = "the 95 % intervals in the table say how certain each rate is"
+    small = "n is too small to claim that cells differ"
     if unfinished:
-        missing = f"{count(unfinished, 'trial')} without a result could still raise it, and "
-        fewest_told = f"as few as {count(fewest, 'finished trial')} to a cell and length"
-        if fewest < FEW_SEEDS:
-            return f"{missing}with {fewest_told} n is too small to claim that cells differ"
-        return f"{missing}the 95 % intervals in the table say how certain each rate is"
-    if seeds < FEW_SEEDS:
-        return f"with {count(seeds, 'seed')} n is too small to claim that cells differ"
-    return f"with {seeds} seeds, the 95 % intervals in the table say how certain each rate is"
+        missing = f"{count(unfinished, 'trial')} without a result" + (
+            f", so as few as {count(fewest, 'seed')} to a cell and length" if fewest else ""
+        )
+        return f"with {missing}, {small if fewest < FEW_SEEDS else sure}"
+    return f"with {count(seeds, 'seed')}, {small if seeds < FEW_SEEDS else sure}"
 
 
 def flow_sentence(tables: Tables) -> str:
