@@ -23,7 +23,7 @@ from seqbench.bptt import TimeChain, backpropagate, even_edges
 from seqbench.flow import cotangents, probe_flow
 from seqbench.model import Model, build
 from seqbench.problems.batch import Batch, Problem
-from seqbench.task import Trial
+from seqbench.task import PASSED, Trial
 
 PROBE_SIZE = 32
 SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the cache
@@ -209,7 +209,7 @@ class _Watch:
     good: int = 0  # evaluations in a row that met the criterion
     solved_at: int | None = None
     diverged_at: int | None = None
-    passed: bool = False  # the loss has been below the reference baseline
+    passed: bool = False  # the loss has passed the reference baseline
     before: tuple[int, dict[str, Tensor]] | None = None  # last evaluation: step, parameters
 
 
@@ -277,7 +277,7 @@ class _Run:
         watch.good = watch.good + 1 if self.problem.solved(numbers) else 0
         if watch.good == IN_A_ROW and watch.solved_at is None:
             watch.solved_at = watch.curves[-IN_A_ROW]["step"]
-        self.record_before_passing(step, numbers["loss"])
+        self.record_around_passing(step, numbers["loss"])
 
     def evaluation_batch(self) -> Batch:
         """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too."""
@@ -305,14 +305,16 @@ class _Run:
                 self.trial.recording.boundaries,
             )
 
-    def record_before_passing(self, step: int, loss: float) -> None:
-        """When the loss first passes the reference baseline, measure how it was just before."""
+    def record_around_passing(self, step: int, loss: float) -> None:
+        """When the loss first passes the reference baseline: measure at this evaluation, and as it
+        was at the one before, so that a report can tell what came first."""
         watch = self.watch
         reference = next(iter(self.problem.baselines.values())).loss
         if watch.passed:
             return
         now = {name: value.clone() for name, value in self.model.state_dict().items()}
-        if loss < reference and watch.before is not None:
+        if loss < PASSED * reference and watch.before is not None:
+            self.record(step)
             earlier, parameters = watch.before
             self.model.load_state_dict(parameters)
             self.record(earlier)

@@ -11,12 +11,10 @@ import pandas as pd
 
 from seqbench.reporting.shapes import TRIAL, longest_needs
 from seqbench.results import Results
+from seqbench.task import PASSED
 
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
 RISE = 1.0  # decades above step 0, so that a wobble about OPEN does not count
-# Of the reference baseline. Evaluation noise alone crosses the baseline itself, and 0.9 of it
-# about once in 5,000 evaluations (adding, 1,000 sequences: one standard deviation is 2.8 %).
-MARGIN = 0.8
 
 BEFORE, AFTER, BETWEEN = "before", "after", "between"
 ONLY_OPENED, ONLY_FELL, NEITHER = "opened, no fall", "fell, not opened", "neither"
@@ -68,7 +66,7 @@ def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
 
 def fall(loss: pd.Series, baseline: float) -> tuple[float, float]:
     """The last evaluation before the loss is first below the margin, and that one; NaN: never."""
-    fallen = np.flatnonzero(loss.to_numpy(float) < MARGIN * baseline)
+    fallen = np.flatnonzero(loss.to_numpy(float) < PASSED * baseline)
     if not len(fallen):
         return np.nan, np.nan
     i = fallen[0]

@@ -10,6 +10,7 @@ import pandas as pd
 from seqbench.reporting import opening
 from seqbench.reporting.tables import FEW_SEEDS, Tables
 from seqbench.results import Results
+from seqbench.task import PASSED
 
 ENDINGS = {
     "solved": "solved",
@@ -183,7 +184,7 @@ def rule() -> str:
         f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
         f"of the flow at lag 0 arrives) and at least {opening.RISE:g} decade above its value at "
         "step 0. Fallen: the first evaluation whose loss is below "
-        f"{opening.MARGIN:g} of the reference baseline, the first one in the learning curves. The "
+        f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
         "flow is known at the recorded steps only, so what happened between two of them can't be "
         "ordered."
     )
