@@ -38,10 +38,15 @@ class Segment:
 
 def enter(link: Link, state: State) -> Segment:
     """Run one link forward from `state`, cut off from whatever came before."""
-    entry = tuple(part.detach().requires_grad_() for part in state)
+    entry = tuple(_leaf(part) for part in state)
     with torch.enable_grad():
         outputs, exit_state = link(entry)
     return Segment(entry, outputs, exit_state)
+
+
+def _leaf(part: Tensor) -> Tensor:
+    part = part.detach()  # a counter among the state's parts has no gradient
+    return part.requires_grad_(part.is_floating_point() or part.is_complex())
 
 
 def roots(
@@ -143,13 +148,19 @@ def flatten(state: Any) -> Iterator[Tensor]:
 
 
 def template(state: Any) -> Any:
-    """The nesting alone: None for a tensor, a tuple for anything that holds some."""
-    return None if isinstance(state, Tensor) else tuple(template(part) for part in state)
+    """The nesting alone: None for a tensor, else what makes the container, and its parts."""
+    if isinstance(state, Tensor):
+        return None
+    make = getattr(type(state), "_make", type(state))  # named tuples keep their names
+    return make, [template(part) for part in state]
 
 
 def unflatten(like: Any, parts: Iterator[Tensor]) -> Any:
     """The inverse of `flatten`, given the template."""
-    return next(parts) if like is None else tuple(unflatten(part, parts) for part in like)
+    if like is None:
+        return next(parts)
+    make, inner = like
+    return make([unflatten(part, parts) for part in inner])
 
 
 def even_edges(steps: int, segment: int) -> list[int]:

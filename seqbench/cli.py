@@ -79,7 +79,7 @@ def run(
     planned = sweep.plan(
         task,
         out,
-        cells=_words(cells),
+        cells=cells,
         lengths=_numbers("--lengths", lengths),
         seeds=seeds,
         steps=steps,
@@ -119,15 +119,17 @@ def flow(
     cells: Annotated[list[str], typer.Argument(metavar="CELL...", help="Names or specs.")],
     length: Annotated[int, typer.Option(help="Steps of the sequence.", min=1)] = 400,
     hidden: Annotated[int, typer.Option(help="Hidden size.", min=1)] = 128,
-    seed: Annotated[int, typer.Option(help="Of initialisation, inputs and cotangent.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of initialisation, inputs, cotangent.", min=0, max=2**63 - 1)
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Write a figure: .png, .svg, .pdf.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
     from seqbench.reporting import terminal
-    from seqbench.untrained import check_figure, compare, save
+    from seqbench.untrained import check_files, compare, save
 
-    check_figure(out)
+    check_files(out, csv)
     table = compare(cells, length=length, hidden_size=hidden, seed=seed)
     terminal.print_flow(table)
     for path in save(table, figure=out, csv=csv):
@@ -156,15 +158,11 @@ def list_(
             print(f"  {name:<12} {told}")
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
 def _numbers(option: str, text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(word) for word in _words(text) or []]
+        return [int(word) for word in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text}\nallowed: whole numbers, as in 50,100") from None
 

@@ -33,11 +33,14 @@ class Curve:
         return self.lags[-1] if len(self.lags) else 0.0
 
     def at(self, lag: float) -> float:
-        """S(lag), interpolated between the recorded neighbours; NaN if one of them is -inf."""
-        finite = np.isfinite(self.s)
-        if not finite.any() or lag > self.lags[finite][-1]:
+        """S(lag), interpolated between the recorded neighbours; NaN where one of them is -inf."""
+        if not len(self.lags) or not self.lags[0] <= lag <= self.lags[-1]:
             return float("nan")
-        return float(np.interp(lag, self.lags[finite], self.s[finite]))
+        above = min(np.searchsorted(self.lags, lag), len(self.lags) - 1)
+        below = above if self.lags[above] == lag else above - 1
+        if not np.isfinite(self.s[[below, above]]).all():
+            return float("nan")
+        return float(np.interp(lag, self.lags[[below, above]], self.s[[below, above]]))
 
     def crossing(self, level: float) -> float | None:
         """The first lag at which S is at most `level`, interpolated; None if never within K."""

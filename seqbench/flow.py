@@ -217,10 +217,11 @@ def _table(
 
 
 def _at_lag_zero(found: Transport, rows: slice, layer: int, name: str) -> Tensor:
-    # The readout reads the top layer's output; every other part gets nothing directly.
+    # The readout reads the top layer's output, so that other parts get nothing directly; but "all"
+    # has Gamma_0 in every layer, which is what S(k) is relative to.
     direct = found.direct_log10[rows].cpu()
     top = max(layer for layer, _ in found.names)
-    reads = layer == top and name in ("h", "all")
+    reads = name == "all" or (layer == top and name == "h")
     return direct if reads else torch.full_like(direct, -math.inf)
 
 

@@ -31,7 +31,7 @@ class Unroll(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers on top of each other; the state is a tuple with one entry, itself a tuple, a layer."""
+    """Layers on top of each other; the state is a tuple of the layers' own states."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
@@ -40,11 +40,8 @@ class Stack(nn.Module):
     def forward(self, x_TBI: Tensor, states: Any = None) -> tuple[Tensor, tuple]:
         after = []
         for i, layer in enumerate(self.layers):
-            state = None if states is None else states[i]
-            if state is not None and len(state) == 1:  # torch's own RNN and GRU want it bare
-                (state,) = state
-            x_TBI, state = layer(x_TBI, state)
-            after.append((state,) if isinstance(state, Tensor) else tuple(state))
+            x_TBI, state = layer(x_TBI, None if states is None else states[i])
+            after.append(state)
         return x_TBI, tuple(after)
 
 
@@ -103,7 +100,9 @@ def build(
     """
     built, width = [], input_size
     for _ in range(layers):
-        built.append(as_layer(cls(width, hidden_size, **(options or {})), kind))
+        layer = as_layer(cls(width, hidden_size, **(options or {})), kind)
+        layer.eval()  # a batch of one is enough to see how wide the outputs are
         with torch.no_grad():
-            width = built[-1](torch.zeros(1, 1, width), None)[0].shape[-1]
+            width = layer(torch.zeros(1, 1, width), None)[0].shape[-1]
+        built.append(layer.train())
     return Model(Stack(built), nn.Linear(width, output_size))

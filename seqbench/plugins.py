@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
@@ -104,10 +105,17 @@ def load(spec: str) -> type:
 
     Raises:
         InputError: the module can't be found or has no such class. An exception raised *inside*
-            somebody's module is theirs and passes through, traceback and all.
+            somebody's module is theirs: its traceback is in the message.
     """
     where, _, attribute = spec.rpartition(":")
-    module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where, spec)
+    try:
+        module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where, spec)
+    except InputError:
+        raise
+    except Exception:
+        raise InputError(
+            f"{spec!r} can't be imported; its own words:\n{traceback.format_exc(limit=-3)}"
+        ) from None
     found = getattr(module, attribute, None)
     if not inspect.isclass(found):
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]

@@ -166,7 +166,7 @@ class LiveDisplay(Display):
         self.bar.update(self.bar_task, completed=self.done, left=self.time_left())
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for one in list(self.running.values()):
-            table.add_row(name(one.trial), progress_of(one))
+            table.add_row(Text(name(one.trial)), Text(progress_of(one)))
         return Group(self.bar, table)
 
 

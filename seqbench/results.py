@@ -31,6 +31,7 @@ FLOW_COLUMNS = [
     "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
     "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
 ]  # fmt: skip
+STATUSES = ("solved", "done", "diverged", "error")  # and "interrupted", which has no record
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
 
@@ -81,10 +82,9 @@ def load(path: str | Path) -> Results:
             continue
         records[trial.folder] = record
         folder = path / "trials" / trial.folder
-        for name, frames in (("curves", curves), ("flow", flows)):
-            if (folder / f"{name}.parquet").exists():
-                frame = pd.read_parquet(folder / f"{name}.parquet")
-                frames.append(frame.assign(**axes))
+        if record["summary"]["status"] != "error":
+            curves.append(_read(folder / "curves.parquet").assign(**axes))
+            flows.append(_read(folder / "flow.parquet").assign(**axes))
     return Results(
         path=path,
         task=task,
@@ -93,6 +93,13 @@ def load(path: str | Path) -> Results:
         flow=_join(flows, FLOW_COLUMNS),
         records=records,
     )
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        raise _damaged(file, str(error).splitlines()[0]) from None
 
 
 def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
@@ -114,7 +121,9 @@ def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
 def read_task(path: Path) -> Task | None:
     """The card that a run was started with; None where there is no run."""
     file = path / "task.toml"
-    return cards.parse(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return cards.parse(file.read_text(encoding="utf-8", errors="replace"), str(file))
 
 
 def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
@@ -129,14 +138,25 @@ def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError(f"{file} is damaged: not JSON\nremove its folder and run the task again "
-                         "to have the trial back") from None  # fmt: skip
-    if record.get("schema") != SCHEMA:
+        raise _damaged(file, "not JSON") from None
+    if not isinstance(record, dict) or "schema" not in record:
+        raise _damaged(file, "not a trial's record")
+    if record["schema"] != SCHEMA:
         raise InputError(
             f"{file}: schema = {record.get('schema')!r}\nallowed: {SCHEMA}, which this version "
             "of seqbench reads"
         )
+    status = record["summary"].get("status") if isinstance(record.get("summary"), dict) else None
+    if record.get("key") != trial.key or status not in STATUSES:
+        raise _damaged(file, "not this trial's record")
     return record
+
+
+def _damaged(file: Path, what: str) -> InputError:
+    return InputError(
+        f"{file} is damaged: {what}\n"
+        "remove its folder and run the task again to have the trial back"
+    )
 
 
 def write_trial(path: Path, trial: Trial, record: dict[str, Any], frames: dict[str, Any]) -> None:

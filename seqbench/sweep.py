@@ -45,11 +45,11 @@ class Plan:
 
 
 def run(
-    task: str | Task,
+    task: str | Path | Task,
     out: str | Path | None = None,
     *,
-    cells: Sequence[str | type] | None = None,
-    lengths: Sequence[int] | None = None,
+    cells: str | Sequence[str | type] | None = None,
+    lengths: Iterable[int] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     overrides: dict[str, Any] | None = None,
@@ -63,7 +63,7 @@ def run(
         task: a bundled name, the path of a card, or a Task.
         out: the run's folder; default runs/NAME.
         cells: labels or names of the card's cells, other specs, or classes (those run in this
-            process); default: the card's.
+            process), as a list or as text with commas; default: the card's.
         lengths, seeds, steps: in place of the card's.
         overrides: dotted key -> value, in place of the card's.
         workers: how many trials at a time; default one a core.
@@ -82,11 +82,11 @@ def run(
 
 
 def plan(
-    task: str | Task,
+    task: str | Path | Task,
     out: str | Path | None = None,
     *,
-    cells: Sequence[str | type] | None = None,
-    lengths: Sequence[int] | None = None,
+    cells: str | Sequence[str | type] | None = None,
+    lengths: Iterable[int] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     overrides: dict[str, Any] | None = None,
@@ -96,15 +96,24 @@ def plan(
     Raises:
         InputError: what can't be, and what is allowed.
     """
-    given = {"lengths": lengths and list(lengths), "seeds": seeds, "training.steps": steps}
-    changes = {key: value for key, value in given.items() if value is not None}
-    changes = (overrides or {}) | changes
-    where = task.name if isinstance(task, Task) else task
+    given = {
+        "lengths": None if lengths is None else [int(length) for length in lengths],
+        "seeds": seeds,
+        "training.steps": steps,
+    }
+    changes = {
+        key: cards.absolute(value, Path.cwd()) if isinstance(value, str) else value
+        for key, value in ((overrides or {}) | given).items()
+        if value is not None
+    }
+    where = task.name if isinstance(task, Task) else str(task)
     if isinstance(task, Task):
         asked = cards.parse(task.to_toml(), where, changes)
     else:
-        asked = cards.load(task, changes)
+        asked = cards.load(where, changes)
     specs: dict[str, str | type] = {}
+    if isinstance(cells, str):
+        cells = split_labels(cells, [cell.label for cell in asked.cells])
     if cells is not None:
         chosen, specs = choose(asked, cells)
         asked = asked.model_copy(update={"cells": chosen})
@@ -140,11 +149,28 @@ def choose(task: Task, wanted: Iterable[str | type]) -> tuple[list[Cell], dict[s
             c for c in task.cells if c.use == want
         ]
         chosen += found or [Cell.model_validate(cards.absolute(want, Path.cwd()))]
+    if not chosen:
+        raise InputError("--cells: none is named\nallowed: labels, names or specs, as in rnn,lstm")
+    labels = [cell.label for cell in chosen]
+    for i, cell in enumerate(chosen):
+        if labels.count(cell.label) > 1 and cell.label != cell.use:  # two classes of one name
+            chosen[i] = cell.model_copy(update={"label": cell.use})
     labels = [cell.label for cell in chosen]
     for label in labels:
         if labels.count(label) > 1:
             raise InputError(f"cells: {label!r} is asked for twice\nallowed: each cell once")
     return chosen, classes
+
+
+def split_labels(text: str, labels: Iterable[str]) -> list[str]:
+    """Words between commas; a card's label that has commas itself is one of them."""
+    found, rest = [], text.strip()
+    while rest:
+        label = max((x for x in labels if (rest + ",").startswith(x + ",")), key=len, default=None)
+        word = rest.partition(",")[0] if label is None else label
+        found.append(word.strip())
+        rest = rest[len(word) + 1 :].strip()
+    return [word for word in found if word]
 
 
 def check(task: Task, cells: dict[str, str | type]) -> None:
@@ -234,7 +260,10 @@ def make_folder(planned: Plan) -> None:
         InputError: it can't.
     """
     try:
-        results.write_task(planned.path, planned.stored)
+        # Once more: another command may have added to the task since the plan was made.
+        stored = results.read_task(planned.path)
+        whole = cards.merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
+        results.write_task(planned.path, whole)
         (planned.path / "trials").mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
@@ -365,9 +394,11 @@ class _Workers:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "seqbench.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=environment, start_new_session=True,
+            encoding="utf-8", errors="replace", env=environment, start_new_session=True,
         )  # fmt: skip
         self.processes.append(process)
+        if self.stopping:
+            process.kill()
         last_words: deque[str] = deque(maxlen=3)
         threading.Thread(
             target=lambda: last_words.extend(line.strip() for line in process.stderr), daemon=True

@@ -40,14 +40,32 @@ PASSED = 0.8
 NotNegative = Field(default=0.0, ge=0.0)
 
 
+_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", **_STRICT)
 
 
-class ProblemTable(_Table):
+class _OpenTable(_Table):
+    """Keys that are no fields are somebody's options: plain TOML values, but for dates."""
+
+    model_config = ConfigDict(extra="allow", **_STRICT)
+
+    @model_validator(mode="after")
+    def _plain_options(self) -> _OpenTable:
+        for key, value in (self.model_extra or {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{key} = {value!r} is no text, finite number, true or false, list or table"
+                ) from None
+        return self
+
+
+class ProblemTable(_OpenTable):
     """[problem]: which one, and its options."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: str
     protocol: str | None = None
@@ -59,13 +77,11 @@ class ProblemTable(_Table):
         return given | (self.model_extra or {})
 
 
-class Cell(_Table):
+class Cell(_OpenTable):
     """One entry of `cells`; keys that are not fields here go to the cell's constructor."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-
     use: str
-    label: str
+    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
     hidden_size: PositiveInt | None = None
     learning_rate: PositiveFloat | None = None
     layers: PositiveInt = 1
@@ -149,7 +165,7 @@ class Trial(_Table):
     @property
     def folder(self) -> str:
         """The trial's folder inside a run."""
-        slug = re.sub(r"[^a-z0-9]+", "-", self.cell.label.lower()).strip("-") or "cell"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.cell.label.lower())[:60].strip("-") or "cell"
         return f"{slug}-T{self.length}-s{self.seed}-{self.key[:6]}"
 
 
@@ -241,7 +257,7 @@ def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
     """
     path = find(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read: {error}\nallowed: a task card in TOML") from None
     task = parse(text, str(path), overrides)
@@ -304,11 +320,11 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
     for table in ("problem", "training", "recording"):
         old, new = getattr(stored, table).model_dump(), getattr(asked, table).model_dump()
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if not _same(old.get(key), new.get(key)):
                 raise _differs(where, f"{table}.{key}", old.get(key), new.get(key))
     cells = {cell.label: cell for cell in stored.cells}
     for cell in asked.cells:
-        if cells.setdefault(cell.label, cell) != cell:
+        if not _same(cells.setdefault(cell.label, cell).model_dump(), cell.model_dump()):
             raise _differs(
                 where,
                 f"cells ({cell.label})",
@@ -322,6 +338,11 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
             "seeds": max(stored.seeds, asked.seeds),
         }
     )
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values give a trial the same key: 1 and 1.0 don't."""
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
 
 
 def _differs(where: str, key: str, old: Any, new: Any) -> InputError:
@@ -365,7 +386,9 @@ def _explain(error: ValidationError) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
     if first["type"] == "missing":
-        return f"{key} is missing\nallowed: every card has name, lengths, seeds, cells, [problem]"
+        needs = "each cell says use" if loc[0] == "cells" else (
+            "every card has name, lengths, seeds, cells, and [problem] with a name")  # fmt: skip
+        return f"{key} is missing\nallowed: {needs}"
     if first["type"] == "value_error":
         return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"
     allowed = [_TYPES.get(e["type"], e["msg"]).format(**e.get("ctx", {})) for e in same]

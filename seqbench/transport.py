@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ from seqbench.bptt import Segment, State, TimeChain, enter, flatten, roots, temp
 from seqbench.model import Stack, Unroll
 
 SEGMENT = 10  # steps: inside a longer one float32 could underflow to a false zero
+# log10 of a norm, relative to what entered the segment, below which digits may have been lost to
+# subnormal numbers on the way
+TOO_SMALL = {torch.float32: -30.0, torch.float64: -290.0}
 
 # (start, stop, outputs [t, R, H]) -> d objective / d outputs, or None where nothing arrives
 Direct = Callable[[int, int, Tensor], Tensor | None]
@@ -55,6 +59,10 @@ def _wide(x: Tensor) -> Tensor:
     return x.to(torch.complex128 if x.is_complex() else torch.float64)
 
 
+def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
+    return x.to(dtype) if x.is_floating_point() else x
+
+
 def _times_power_of_ten(x: Tensor, log10_R: Tensor, batch_dim: int) -> Tensor:
     """x * 10^log10_R along its batch axis, wide; 0 where the exponent is -inf, inf or undefined."""
     factor = torch.where(log10_R.isfinite(), 10**log10_R, 0.0)
@@ -67,7 +75,7 @@ class Part(NamedTuple):
     """A named part of a layer's state: where it lies among the state's tensors."""
 
     layer: int
-    name: str
+    name: str | None  # None: a counter or the like, which has no gradient
     tensor: int
     row: int | None  # torch's layers keep [layers, B, n] in one tensor
     batch_dim: int  # of the whole tensor
@@ -75,7 +83,8 @@ class Part(NamedTuple):
     def view(self, tensors: Sequence[Tensor]) -> Tensor:
         """This part of a state, [R, n]."""
         x = tensors[self.tensor]
-        return (x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]).flatten(1)
+        x = x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]
+        return x.reshape(len(x), -1)
 
 
 def name_parts(layer: nn.Module, state: Any) -> list[Part]:
@@ -87,6 +96,8 @@ def name_parts(layer: nn.Module, state: Any) -> list[Part]:
         deep = 1
         for number, x in enumerate(flatten(its_state)):
             name = ("h", "c")[number] if number < 2 else f"s{number}"
+            if not (x.is_floating_point() or x.is_complex()):
+                name = None
             if isinstance(one, Unroll) or x.ndim < 3:
                 parts.append(Part(below, name, tensor, None, 0))
             else:
@@ -132,8 +143,9 @@ class Walk:
     ) -> None:
         self.layer, self.inputs, self.direct, self.anchors = layer, inputs_TRI, direct, anchors_R
         self.template, self.start = zero_state(layer, inputs_TRI)
-        self.parts = name_parts(layer, unflatten(self.template, iter(self.start)))
-        self.batch_dims = list({part.tensor: part.batch_dim for part in self.parts}.values())
+        parts = name_parts(layer, unflatten(self.template, iter(self.start)))
+        self.parts = [part for part in parts if part.name]
+        self.batch_dims = list({part.tensor: part.batch_dim for part in parts}.values())
         self._chains: dict[torch.dtype, TimeChain] = {}
 
     def back(self, edges: Sequence[int]) -> Transport:
@@ -178,6 +190,18 @@ class Walk:
             self._chains[dtype].template = self.template
         return self._chains[dtype]
 
+    @cached_property
+    def _wide_dtype(self) -> torch.dtype:
+        """float64, or the layer's own precision if it can't be run in another."""
+        try:
+            with torch.no_grad():
+                self._chain(torch.float64).run(
+                    0, 1, tuple(_as(x, torch.float64) for x in self.start)
+                )
+        except (RuntimeError, TypeError, ValueError):
+            return self.inputs.dtype
+        return torch.float64
+
     def _nothing(self) -> Tensor:
         return torch.full(
             self.anchors.shape, -math.inf, dtype=torch.float64, device=self.inputs.device
@@ -192,7 +216,7 @@ class Walk:
         rows' anchors that lie in between, [R].
         """
         chain = self._chain(dtype)
-        segment = enter(lambda s: chain.run(start, stop, s), tuple(x.to(dtype) for x in state))
+        segment = enter(lambda s: chain.run(start, stop, s), tuple(_as(x, dtype) for x in state))
         direct = self.direct(start, stop, segment.outputs)
         near_R = self._direct_at_anchors(direct, start, stop)
         # What arrives by the state and what arrives by the outputs, on one scale: the larger is 1.
@@ -208,9 +232,10 @@ class Walk:
         ]
         before = _vector_jacobian(segment, direct_in, grad_in)
         scaled_PR = torch.stack([log10_norm(part.view(before)) for part in self.parts])
-        doubtful = (~scaled_PR.isfinite()).any(0) & top_R.isfinite()
-        if doubtful.any() and dtype != torch.float64:
-            return self._pull(start, stop, state, grad, log_R, torch.float64)
+        exact = scaled_PR.isfinite() & (scaled_PR > TOO_SMALL.get(dtype, -math.inf))
+        doubtful = (~exact).any(0) & top_R.isfinite()
+        if doubtful.any() and dtype != self._wide_dtype:
+            return self._pull(start, stop, state, grad, log_R, self._wide_dtype)
         if doubtful.any() and stop - start > 1:
             return self._pull_halves(start, stop, state, grad, log_R)
         norm_R = log10_root_sum_square(scaled_PR)
@@ -223,9 +248,9 @@ class Walk:
     def _pull_halves(
         self, start: int, stop: int, state: State, grad: State, log_R: Tensor
     ) -> tuple[State, Tensor, Tensor, Tensor]:
-        middle, wide = (start + stop) // 2, torch.float64
+        middle, wide = (start + stop) // 2, self._wide_dtype
         with torch.no_grad():
-            halfway = self._chain(wide).run(start, middle, tuple(x.to(wide) for x in state))[1]
+            halfway = self._chain(wide).run(start, middle, tuple(_as(x, wide) for x in state))[1]
         grad, log_R, _, later_R = self._pull(middle, stop, halfway, grad, log_R, wide)
         *pulled, near_R = self._pull(start, middle, state, grad, log_R, wide)
         return *pulled, torch.maximum(near_R, later_R)
@@ -240,9 +265,15 @@ class Walk:
 
 def _vector_jacobian(segment: Segment, grad_outputs: Tensor | None, grad_exit: list) -> State:
     tensors, gradients = roots(segment, grad_outputs, grad_exit)
-    if not tensors:
-        return tuple(torch.zeros_like(part) for part in segment.entry)
-    return torch.autograd.grad(tensors, segment.entry, gradients, materialize_grads=True)
+    leaves = [part for part in segment.entry if part.requires_grad]
+    found = iter(
+        torch.autograd.grad(tensors, leaves, gradients, materialize_grads=True)
+        if tensors and leaves
+        else [torch.zeros_like(part) for part in leaves]
+    )
+    return tuple(
+        next(found) if part.requires_grad else torch.zeros_like(part) for part in segment.entry
+    )
 
 
 def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
@@ -252,11 +283,12 @@ def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
         ValueError: the layer starts from something else when it is given no state.
     """
     with torch.no_grad():
-        outputs, after = layer(inputs_TRI[:1], None)
-        nesting = template(after)
-        zeros = tuple(torch.zeros_like(part) for part in flatten(after))
-        given, _ = layer(inputs_TRI[:1], unflatten(nesting, iter(zeros)))
-    if not torch.allclose(outputs, given, equal_nan=True):
+        first = layer(inputs_TRI[:1], None)
+        nesting = template(first[1])
+        zeros = tuple(torch.zeros_like(part) for part in flatten(first[1]))
+        given = layer(inputs_TRI[:1], unflatten(nesting, iter(zeros)))
+    same = zip(flatten(first), flatten(given), strict=True)  # outputs, and all parts of the state
+    if not all(torch.allclose(one, other, equal_nan=True) for one, other in same):
         raise ValueError(
             f"{type(layer).__name__}: state=None does not mean a state of zeros, "
             "so there is no initial state to measure the gradient at"

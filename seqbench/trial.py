@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,8 @@ from seqbench.task import PASSED, Trial
 PROBE_SIZE = 32
 SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the cache
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
-EVALUATION_CHUNK = 250  # sequences at a time, to bound memory
+EVALUATION_CHUNK = 250  # sequences, and
+EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
 
 
 @dataclass
@@ -109,6 +111,7 @@ def run(
     with reproducible(device):
         problem = make_problem(trial)
         model = make_model(trial, problem, cls).to(device)
+        torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
         return _Run(trial, problem, model, torch.device(device)).finish(progress)
 
 
@@ -166,14 +169,25 @@ def evaluate(model: Model, problem: Problem, batch: Batch) -> dict[str, float]:
     steps = batch.scored_steps()
     model.eval()
     outputs = [
-        model.readout(model.stack(inputs, None)[0][steps])
+        _scored_outputs(model, inputs, steps)
         for inputs in batch.inputs.split(EVALUATION_CHUNK, dim=1)
     ]
     model.train()
     outputs_SNO, targets = torch.cat(outputs, 1), batch.targets[steps]
     losses_SN = problem.loss(outputs_SNO, targets) * batch.loss_weights()[steps]
     numbers = problem.score(outputs_SNO, targets, batch.weights[steps])
-    return {"loss": losses_SN.sum(0).double().mean().item(), **numbers}
+    loss = losses_SN.sum(0).double().mean().item()
+    return {"loss": loss} | {name: float(number) for name, number in numbers.items()}
+
+
+def _scored_outputs(model: Model, inputs_TBI: Tensor, steps_S: Tensor) -> Tensor:
+    """The readout at the scored steps, [S, B, O]; a stretch at a time, to bound memory."""
+    chain, found, state = TimeChain(model.stack, inputs_TBI, []), [], ()
+    for start, stop in pairwise(even_edges(len(inputs_TBI), EVALUATION_STRETCH)):
+        outputs_tBH, state = chain.run(start, stop, state)
+        here = steps_S[(steps_S >= start) & (steps_S < stop)] - start
+        found.append(model.readout(outputs_tBH[here]))
+    return torch.cat(found)
 
 
 def recording_steps(every: int, steps: int) -> set[int]:
@@ -189,15 +203,18 @@ class Batches:
         self.problem, self.batch_size = problem, trial.training.batch_size
         self.seed = seed_for("train", trial)
         self.generator = torch.Generator().manual_seed(self.seed)
-        self.in_set = max(1, problem.train_set // self.batch_size) if problem.train_set else None
-        self.drawn = 0
+        self.drawn = 0  # sequences since the set began
 
     def next(self) -> Batch:
         """The next batch."""
-        if self.in_set and self.drawn % self.in_set == 0:
-            self.generator.manual_seed(self.seed)
-        self.drawn += 1
-        return self.problem.sample(self.batch_size, self.generator)
+        size, whole = self.batch_size, self.problem.train_set
+        if whole:
+            if self.drawn == whole:
+                self.generator.manual_seed(self.seed)
+                self.drawn = 0
+            size = min(size, whole - self.drawn)  # the last batch of a set may be smaller
+            self.drawn += size
+        return self.problem.sample(size, self.generator)
 
 
 @dataclass
@@ -271,7 +288,7 @@ class _Run:
         watch, batch = self.watch, self.evaluation_batch()
         numbers = evaluate(self.model, self.problem, batch)
         norm = torch.stack(self.norms).double().mean().item() if self.norms else math.nan
-        watch.curves.append({"step": step, **numbers, "gradient_norm": norm})
+        watch.curves.append(numbers | {"step": step, "gradient_norm": norm})
         watch.diverged_at = self.first_broken_step(step, numbers["loss"])
         self.losses, self.norms = [], []
         watch.good = watch.good + 1 if self.problem.solved(numbers) else 0

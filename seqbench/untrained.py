@@ -60,7 +60,12 @@ def _measure(
     model = build(cls, **sizes, kind=cell.kind)
     u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
     u_H /= u_H.norm()
-    table = gradient_flow(model.stack, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
+    try:
+        table = gradient_flow(model.stack, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
+    except ValueError as error:
+        raise InputError(
+            f"cells ({cell.label}): {error}\nallowed: a cell by torch's contract"
+        ) from (error)
     axes = {"cell": cell.label, "length": len(inputs_TBI), "seed": seed, "step": 0}
     return pd.concat([pd.DataFrame(axes | {"source": "output"}, index=table.index), table], axis=1)
 
@@ -85,18 +90,23 @@ def save(table: pd.DataFrame, *, figure: Path | None, csv: Path | None) -> list[
             untrained_flow(table).savefig(figure, dpi=150)
             written.append(figure)
     except OSError as error:
+        path = csv if csv is not None and csv not in written else figure
         raise InputError(
-            f"{error.filename}: can't be written: {error.strerror}\n"
+            f"{path}: can't be written: {error.strerror or error}\n"
             "allowed: a file in a folder that you may write to"
         ) from None
     return written
 
 
-def check_figure(path: Path | None) -> None:
+def check_files(figure: Path | None, csv: Path | None) -> None:
     """Before anything is computed.
 
     Raises:
-        InputError: a figure of a format that can't be drawn.
+        InputError: a figure of a format that can't be drawn, or a folder that is not there.
     """
-    if path is not None and path.suffix not in FORMATS:
-        raise InputError(f"--out {path}\nallowed: a figure that ends in {', '.join(FORMATS)}")
+    if figure is not None and figure.suffix not in FORMATS:
+        raise InputError(f"--out {figure}\nallowed: a figure that ends in {', '.join(FORMATS)}")
+    for option, path in (("--out", figure), ("--csv", csv)):
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"{option} {path}: there is no folder {path.parent}\n"
+                             "allowed: a file in a folder that you may write to")  # fmt: skip

@@ -49,11 +49,16 @@ def execute(
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
     except Exception as error:
-        record["summary"] = {"status": "error", "error": f"{type(error).__name__}: {error}"}
-        record["traceback"] = traceback.format_exc()
+        message = f"{type(error).__name__}: {error}"
+        record["summary"] = {"status": "error", "error": _printable(message)}
+        record["traceback"] = _printable(traceback.format_exc())
     record |= {"versions": versions(), "machine": machine(device)}
     results.write_trial(path, trial, record, frames)
     return record["summary"]
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Segments give the gradients of one autograd graph: of every parameter, at every boundary."""
 
+import math
+from collections import namedtuple
 from itertools import pairwise
 
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqbench.bptt import TimeChain, backpropagate, even_edges
+from seqbench.bptt import TimeChain, backpropagate, even_edges, flatten, template, unflatten
+from seqbench.flow import gradient_flow
 from seqbench.model import Stack, Unroll
 
 T, B, IN, H = 17, 3, 2, 5
@@ -30,15 +33,13 @@ def one_graph(layer, inputs, weights_TBH, edges):
     (h, c) at an edge are leaves of their own: zeros added to what is handed on, whose gradients
     are the totals there.
     """
-    shapes, state, zeros, total = None, None, [], 0.0
+    state, zeros, total = None, [], 0.0
     for start, stop in pairwise(edges):
         if state is not None:
-            shapes = [[torch.zeros_like(part, requires_grad=True) for part in one] for one in state]
-            state = tuple(
-                tuple(part + zero for part, zero in zip(one, of_one, strict=True))
-                for one, of_one in zip(state, shapes, strict=True)
-            )
-            zeros.append([zero for of_one in shapes for zero in of_one])
+            parts = list(flatten(state))
+            zeros.append([torch.zeros_like(part, requires_grad=True) for part in parts])
+            moved = [part + zero for part, zero in zip(parts, zeros[-1], strict=True)]
+            state = unflatten(template(state), iter(moved))
         outputs, state = layer(inputs[start:stop], state)
         total = total + (outputs.sin() * weights_TBH[start:stop]).sum()
     total.backward()
@@ -127,3 +128,49 @@ def test_a_chain_need_not_be_time():
     y.sum().backward()
     torch.testing.assert_close(gradients[0], leaf.grad)
     assert sorted(gradients) == [0, 1, 2, 3, 4, 5]
+
+
+class Odd(nn.Module):
+    """A state with names, a vector and a counter."""
+
+    State = namedtuple("State", "h s count")
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(IN + H, H)
+
+    def forward(self, x, state=None):
+        if state is None:
+            zeros = x.new_zeros(len(x), H)
+            state = self.State(zeros, x.new_zeros(len(x)), torch.zeros(len(x), dtype=torch.long))
+        h = torch.tanh(self.mix(torch.cat([x, state.h], 1)))
+        return self.State(h + 0.5 * state.h, state.s * 0.9 + h.mean(1), state.count + 1)
+
+
+@pytest.mark.parametrize("segment", [1, 5, 100])
+def test_states_may_have_names_vectors_and_counters(segment):
+    torch.manual_seed(0)
+    layer, inputs = Stack([Unroll(Odd())]).double(), torch.randn(T, B, IN, dtype=torch.float64)
+    layer(inputs)[0].sum().backward()
+    expected = [p.grad for p in layer.parameters()]
+    layer.zero_grad()
+    chain = TimeChain(layer, inputs, even_edges(T, segment)).links()
+    backpropagate(chain, (), lambda i, outputs: torch.ones_like(outputs))
+    for one, parameter in zip(expected, layer.parameters(), strict=True):
+        torch.testing.assert_close(one, parameter.grad)
+    table = gradient_flow(Odd(), torch.randn(T, B, IN), lambda out: out[-1].sum(-1), every=segment)
+    assert set(table.state) == {"h", "c", "all"}
+
+
+def test_a_tuple_of_one_is_handed_back_as_a_tuple_of_one():
+    class One(nn.Module):
+        def forward(self, x, state=None):
+            return ((torch.zeros_like(x) if state is None else state[0]) * 0.5 + x,)
+
+    inputs = torch.randn(6, B, IN)
+    table = gradient_flow(Stack([Unroll(One())]), inputs, lambda out: out[-1].sum(-1))
+    rows = table[table.state == "all"]
+    expected = rows.lag * math.log10(0.5)
+    assert (rows.log10_norm - rows.log10_norm.iloc[0]).to_numpy() == pytest.approx(
+        expected.to_numpy(), abs=1e-6
+    )

@@ -1,7 +1,5 @@
 """Cells, bundled and brought: what they compute, and how they are found."""
 
-import importlib.metadata
-
 import pytest
 import torch
 from torch import nn
@@ -36,6 +34,11 @@ def test_forget_bias_is_the_total_of_torchs_two_vectors():
     plain = LSTM(3, 5)
     torch.manual_seed(0)
     assert torch.equal(plain.bias_ih_l0, nn.LSTM(3, 5).bias_ih_l0)
+
+
+def test_a_forget_bias_is_a_number():
+    with pytest.raises(InputError, match="forget_bias = 'one'\nallowed: a number"):
+        LSTM(3, 5, forget_bias="one")
 
 
 def test_unknown_nonlinearity_says_what_is_allowed():
@@ -98,6 +101,12 @@ def test_what_is_not_there_is_said(spec, words):
         plugins.load(plugins.resolve(spec, "cells"))
 
 
+def test_a_module_that_can_not_be_imported_shows_its_own_words(tmp_path):
+    (tmp_path / "broken.py").write_text("import no_such_package\n")
+    with pytest.raises(InputError, match=r"can.t be imported(?s:.*)no_such_package"):
+        plugins.load(f"{tmp_path}/broken.py:Cell")
+
+
 def test_unknown_options_say_which_there_are():
     with pytest.raises(InputError, match=r"forgetbias = 1\.0\nallowed: forget_bias"):
         plugins.check_options(
@@ -114,7 +123,6 @@ def test_a_name_that_two_packages_claim_is_an_error_that_names_both(monkeypatch)
     def installed(*entries):
         monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
 
-    assert importlib.metadata.entry_points  # the interface that is replaced
     installed(Entry("mgu", "their.cells:MGU", "theirs"))
     assert plugins.resolve("mgu", "cells") == "their.cells:MGU"
     installed(Entry("mgu", "a:MGU", "package-a"), Entry("mgu", "b:MGU", "package-b"))

@@ -44,7 +44,7 @@ def card(tmp_path):
 def command(*words, where=None, **more):
     return subprocess.run(
         [sys.executable, "-m", "seqbench", *map(str, words)],
-        cwd=where, capture_output=True, text=True, timeout=300, **more,
+        cwd=where, capture_output=True, text=True, errors="replace", timeout=300, **more,
     )  # fmt: skip
 
 
@@ -214,6 +214,39 @@ def test_a_plain_script_without_a_main_guard(card, tmp_path):
     assert ran.stdout.strip() == "2 ['done']", ran.stderr
 
 
+def test_what_a_cell_writes_does_no_harm(card, tmp_path):
+    """Bytes that are no text, on the worker's own stdout."""
+    (tmp_path / "loud.py").write_text(
+        "import os\n"
+        "from torch import nn\n"
+        "class Loud(nn.RNNCell):\n"
+        "    def forward(self, x, state=None):\n"
+        "        os.write(1, b'\\xff' * 100 + b'\\n')\n"
+        "        return super().forward(x, state)\n"
+    )
+    ran = command("run", card, "--cells", "loud.py:Loud", "--lengths", "6", where=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_labels_with_commas_can_be_chosen(card, tmp_path):
+    from seqbench.sweep import plan, split_labels
+
+    chosen = plan(str(card), tmp_path, cells="lstm, forget bias 1,rnn,gru").task.cells
+    assert [cell.label for cell in chosen] == ["lstm, forget bias 1", "rnn", "gru"]
+    assert chosen[0].options == {"forget_bias": 1.0}
+    assert split_labels("rnn, gru", ["rnn", "rnn, relu"]) == ["rnn", "gru"]
+
+
+def test_two_commands_that_add_to_one_folder_forget_nothing(card, tmp_path):
+    from seqbench.sweep import carry_out, plan
+
+    one, other = (plan(str(card), tmp_path / "run", lengths=[n], seeds=1, cells="rnn")
+                  for n in (6, 7))  # fmt: skip
+    carry_out(one, quiet=True)
+    carry_out(other, quiet=True)
+    assert sorted(seqbench.load(tmp_path / "run").trials.length) == [6, 7]
+
+
 def test_a_worker_that_dies_is_said_and_the_others_go_on(card, tmp_path):
     (tmp_path / "deadly.py").write_text(
         "import os\n"
@@ -249,11 +282,20 @@ def test_flow_prints_and_writes(tmp_path):
     np.testing.assert_allclose(start.log10_norm, 0, atol=1e-6)  # a unit cotangent
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "cells"], ["--version"], ["--help"]])
-def test_what_there_is(words, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["list"], ["quickstart", "copy", "lstm"]),
+        (["list", "cells"], ["rnn", "gru", "lstm"]),
+        (["list", "problems"], ["adding", "copy"]),
+        (["--version"], [seqbench.__version__]),
+        (["--help"], ["run", "report", "flow", "list"]),
+    ],
+)
+def test_what_there_is(words, told, monkeypatch, capsys):
     assert seqbench_here(*words, monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr().out
-    assert "lstm" in told or "seqbench" in told
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in told)
 
 
 def test_dry_run_writes_nothing(card, tmp_path, monkeypatch, capsys):
@@ -280,6 +322,10 @@ def test_dry_run_writes_nothing(card, tmp_path, monkeypatch, capsys):
         (["run", "{card}", "--device", "tpu"], "allowed: cpu, cuda, auto"),
         (["run", "{card}", "--out", "{card}"], "can't be written"),
         (["run", "{card}", "--cells", "torch.nn:Nothing"], "no class 'Nothing'"),
+        (["run", "{card}", "--cells", ""], "--cells: none is named"),
+        (["run", "{card}", "--set", "problem.train_set=many"], "train_set = 'many'"),
+        (["run", "{card}", "--cells", "broken.txt:Cell"], "no module 'broken'"),
+        (["flow", "lstm", "--csv", "no/such/folder.csv"], "there is no folder no/such"),
         (["run", "nothing.toml"], "there is no task card nothing.toml"),
         (["report", "{tmp}"], "is not a run"),
         (["list", "colours"], "allowed: tasks, problems, cells"),
@@ -319,10 +365,13 @@ def test_a_folder_that_can_not_be_written(card, tmp_path):
 def test_importing_and_helping_import_neither_torch_nor_pandas():
     code = (
         "import sys, seqbench, seqbench.cli\n"
+        "sys.argv = ['seqbench', '--help']\n"
+        "try:\n    seqbench.cli.main()\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('torch', 'pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert ran.stdout.strip() == "[]"
+    assert "Usage" in ran.stdout
+    assert ran.stdout.strip().endswith("[]")
 
 
 def test_python_m_seqbench_and_the_entry_point_are_the_same():

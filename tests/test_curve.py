@@ -84,6 +84,10 @@ def test_many_exact_zeros_are_minus_infinity_and_stay_out_of_rates():
     assert math.isnan(curve.at(7))
     assert curve.horizon(1e-6) == 7  # where more than 5 % are exactly 0, the flow is below it all
     assert curve.late_half_life() == "not defined: exact zeros"
+    between = Curve([0, 1, 2, 3, 4], [0, -1, -np.inf, -3, -4])
+    assert math.isnan(between.at(2))
+    assert math.isnan(between.at(2.5))
+    assert between.at(3.5) == -3.5
     one_zero = from_rows(rows(lags, 2.0 - 0.1 * lags, zeros=1), examples=32)
     assert one_zero.at(10) == pytest.approx(-1)
 

@@ -45,7 +45,10 @@ def test_adding_of_1997_as_the_paper_describes_it():
     assert (batch.inputs[(steps >= ends).expand(-1, 5000)] == 0).all(), "padding is zeros"
     marked = marks == 1
     assert marked.sum(0).unique().tolist() == [1, 2]  # one of them may fall on the first step
-    assert (marked.nonzero()[:, 0] < ends[marked.nonzero()[:, 1]] // 2 - 1).all()
+    # the second is among the first T/2 - 1 = 29 still unmarked: 30 steps less the one marked
+    assert marked.nonzero()[:, 0].max() == 29
+    late = marked[10:30].float().mean(1)  # each as likely as the other
+    torch.testing.assert_close(late, torch.full((20,), 1 / 29), atol=0.012, rtol=0)
     assert (marked[:10].sum(0) >= 1).float().mean() > 0.89
     target = 0.5 + (values * marked).sum(0) / 4  # a marked first step counts as 0
     torch.testing.assert_close(batch.targets.gather(0, (ends - 1)[None, :, None])[0, :, 0], target)
@@ -60,41 +63,41 @@ def test_adding_baselines_are_what_guessing_earns(protocol):
     targets, weights = batch.targets[scored], batch.weights[scored]
     middle = 0.5 if problem.original else 1.0
     knows_nothing = torch.full_like(targets, middle)
-    values, marks = batch.inputs.unbind(2)
-    marked = marks == 1
-    if problem.original:  # the first addend: within ten steps, unless lost on the first
-        first = 0.5 + (values * marked)[1:10].sum(0) / 4
-        sure = marked[1:10].sum(0) == 1  # and the second not among them
-        guess = torch.where(sure, first, middle).expand_as(targets[..., 0])
-        name, share = "first addend only", None
-    else:
-        guess = (values * marked)[:15].sum(0).expand_as(targets[..., 0]) + 0.5
-        name, share = "one addend", 0.16
     told = problem.baselines["knowing nothing"]
     loss = problem.loss(knows_nothing, targets)[weights > 0].mean().item()
     assert loss == pytest.approx(told.loss, rel=0.02)
     assert problem.score(knows_nothing, targets, weights)["score"] == pytest.approx(
         told.score, abs=0.006
     )
-    if share:
-        loss = problem.loss(guess[..., None], targets)[weights > 0].mean().item()
-        assert loss == pytest.approx(problem.baselines[name].loss, rel=0.02)
-        score = problem.score(guess[..., None], targets, weights)["score"]
-        assert score == pytest.approx(problem.baselines[name].score, abs=0.006)
 
 
-def test_first_addend_of_1997_known():
-    """The closed form of the second addend's variance, by drawing it."""
-    problem = Adding(30, protocol="hochreiter1997")
-    lost = 1 - problem.baselines["first addend only"].loss * 48
-    draws = torch.Generator().manual_seed(1)
-    count = 0
-    for _ in range(10):
-        batch = problem.sample(MANY, draws)
-        marks = batch.inputs[:, :, 1] == 1
-        one = marks.sum(0) == 1  # an addend fell on the first step: the first one in 1 of 10
-        count += one.sum().item()
-    assert count / (10 * MANY) - 0.1 == pytest.approx(lost, abs=0.003)
+def test_adding_knowing_one_addend():
+    problem = Adding(30)
+    batch = draw(problem)
+    values, marks = batch.inputs.unbind(2)
+    guess = ((values * marks)[:15].sum(0) + 0.5)[None, :, None]
+    targets, told = batch.targets[-1:], problem.baselines["one addend"]
+    assert problem.loss(guess, targets).mean().item() == pytest.approx(told.loss, rel=0.02)
+    score = problem.score(guess, targets, batch.weights[-1:])["score"]
+    assert score == pytest.approx(told.score, abs=0.006)
+
+
+def test_adding_of_1997_knowing_the_first_addend():
+    """Its errors are those of the second addend, which is lost where it falls on the first step."""
+    problem = Adding(24, protocol="hochreiter1997")
+    batch = draw(problem)
+    values, marks = batch.inputs.unbind(2)
+    marked = marks == 1
+    both = marked.sum(0) == 2
+    second = torch.where(both, marked.long().cumsum(0).argmax(0), 0)  # any of the two will do
+    x = values.gather(0, second[None])[0]
+    lost_second = (~both).float().mean() - 0.1  # the first addend is lost in one of ten
+    errors = x[both] / 4
+    told = problem.baselines["first addend only"]
+    loss = errors.square().mean() * (1 - lost_second)
+    assert loss.item() == pytest.approx(told.loss, rel=0.03)
+    score = (errors.abs() < 0.04).float().mean() * (1 - lost_second) + lost_second
+    assert score.item() == pytest.approx(told.score, abs=0.01)
 
 
 def test_memory_steps_is_the_memory_that_an_error_is_worth():
@@ -196,7 +199,9 @@ def test_a_problem_draws_from_its_generator_alone(problem):
         (lambda: Adding(1), "lengths: 1 is too short.*\nallowed: 2 or more"),
         (lambda: Adding(11, protocol="hochreiter1997"), "12 or more"),
         (lambda: Adding(50, protocol="arjovski"), "hochreiter1997"),
-        (lambda: Adding(50, train_set=-1), "train_set"),
+        (lambda: Adding(50, train_set=-1), "train_set = -1"),
+        (lambda: Copy(50, train_set=True), "train_set = True"),
+        (lambda: Copy(50, train_set=10.5), "train_set = 10.5"),
         (lambda: Copy(0), "1 or more"),
         (lambda: Copy(5, protocol="seqbench"), "arjovsky2016"),
     ],

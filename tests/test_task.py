@@ -50,8 +50,9 @@ def test_trial_keys_are_stable_distinct_and_blind_to_texts():
     described = cards.parse('description = "other words"\n' + CARD, "mine.toml")
     assert [trial.key for trial in described.trials()] == keys
     assert cards.parse(CARD, "x", {"training.steps": 101}).trials()[0].key not in keys
-    # A change of this value is a change of schema: results of earlier versions are not found again.
-    assert task.trials()[0].folder == "rnn-T10-s0-" + keys[0][:6]
+    # If these change, results of earlier versions are not found again: raise SCHEMA, and say so.
+    assert (keys[0], keys[-1]) == ("21f8e85752e62818", "ab3a2b7a2dd1298f")
+    assert task.trials()[0].folder == "rnn-T10-s0-21f8e8"
 
 
 @pytest.mark.parametrize("name", cards.bundled())
@@ -93,7 +94,11 @@ def wrong(old, new):
         (wrong("lengths = [20, 10]", "lengths = [20, 20]"), "given twice"),
         (wrong("lengths = [20, 10]", "lengths = [20, -1]"), "lengths\\[1\\] = -1"),
         (wrong("lengths = [20, 10]", "lengths = 20"), "lengths = 20\nallowed: a list"),
-        (wrong('"rnn", {', '"lstm", { label = "lstm", '), "TOML|twice|two cells"),
+        (wrong('label = "lstm, wide"', 'label = "rnn"'), "two cells have the label 'rnn'"),
+        (wrong('label = "lstm, wide"', 'label = ""'), "cells\\[1\\].label = ''"),
+        (wrong('label = "lstm, wide", ', "when = 2026-01-01, "), "when = datetime.date"),
+        (wrong("learning_rate = 1", "learning_rate = inf"), "learning_rate = inf"),
+        (wrong('use = "lstm", ', ""), "cells\\[1\\].use is missing\nallowed: each cell says use"),
         (wrong('"rnn"', '"rnn", "rnn"'), "two cells have the label 'rnn'"),
         (wrong('"rnn"', "7"), "cells\\[0\\] = 7\nallowed: a table"),
         (wrong('"rnn"', '{ use = "rnn", kind = "row" }'), "cells\\[0\\].kind = 'row'\n"
@@ -140,6 +145,7 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
         ({"recording.every": 3}, "recording.every"),
         ({"name": "other"}, "name = 'mine' there, 'other' here"),
         ({"cells": [{"use": "gru", "label": "rnn"}]}, r"cells \(rnn\)"),
+        ({"problem.weight": 1.0}, "problem.weight"),
     ],
 )
 def test_a_run_that_belongs_to_another_task_names_the_key(change, key):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqbench.errors import InputError
-from seqbench.problems.batch import Baseline, Batch
+from seqbench.problems.batch import Baseline, Batch, check_train_set
 
 PROTOCOLS = ("seqbench", "arjovsky2016", "hochreiter1997")
 
@@ -17,8 +17,8 @@ class Adding:
     protocol "seqbench": values U[0, 1], one mark (1) in each half of T steps, target the sum; fresh
     sequences. "arjovsky2016": the same from a fixed training set of 100,000. "hochreiter1997":
     values U[-1, 1], first and last mark -1, length U[T, 1.1 T], the first marked step among the
-    first 10, the second among the first L/2 - 1 others, target 0.5 + (X1 + X2)/4; a marked first
-    step keeps its -1 and counts as 0.
+    first 10, the second among the first T/2 - 1 still unmarked, target 0.5 + (X1 + X2)/4; a marked
+    first step keeps its -1 and counts as 0.
 
     Right means |error| < 0.08 on a sum in [0, 2], the same bound as Hochreiter & Schmidhuber's 0.04
     on their target in [0, 1]; solved at 95 % right.
@@ -54,10 +54,8 @@ class Adding:
             )
         if train_set is None:
             train_set = 100_000 if protocol == "arjovsky2016" else 0
-        if train_set < 0:
-            raise InputError(f"problem.train_set = {train_set}\nallowed: 0 (fresh) or more")
         self.length = length
-        self.train_set = train_set
+        self.train_set = check_train_set(train_set)
         self.steps = length * 11 // 10 if self.original else length
         self.tolerance = 0.04 if self.original else 0.08
         self.baselines = self._original_baselines() if self.original else _common_baselines()
@@ -95,7 +93,7 @@ class Adding:
     def needed_lags(self, batch: Batch) -> list[Tensor]:
         """tau - t1 and tau - t2, the two marked steps, [B, 2]."""
         marks_BT = batch.inputs[:, :, 1].T > 0
-        if self.original:  # a marked first step shows -1; it counts as 0, so nothing is needed
+        if self.original:  # a marked first step shows -1; it is where the other addend would be
             first = batch.inputs[0, :, 1] < 0
             marks_BT = marks_BT.clone()
             marks_BT[:, 0] |= first & (marks_BT.sum(1) < 2)
@@ -120,9 +118,7 @@ class Adding:
         inside_TB = torch.arange(T)[:, None] < lengths
         values_TB = (torch.rand(T, B, generator=generator) * 2 - 1) * inside_TB
         t1 = torch.randint(0, 10, (B,), generator=generator)
-        early = lengths // 2 - 1
-        others = early - (t1 < early).long()
-        t2 = (torch.rand(B, generator=generator) * others).long()
+        t2 = torch.randint(0, self.length // 2 - 1, (B,), generator=generator)
         t2 += (t2 >= t1).long()  # step over the one already marked
         chosen = torch.stack([t1, t2])
         x1, x2 = values_TB.gather(0, chosen) * (chosen > 0)
@@ -137,10 +133,7 @@ class Adding:
     def _original_baselines(self) -> dict[str, Baseline]:
         # X is U[-1, 1]: variance 1/3. An addend is lost when its mark falls on the first step.
         lost_first = 0.1
-        lengths = range(self.length, self.steps + 1)
-        lost_second = sum(
-            sum(1 / (L // 2 - 1 - (t1 < L // 2 - 1)) for t1 in range(1, 10)) / 10 for L in lengths
-        ) / len(lengths)
+        lost_second = 0.9 / (self.length // 2 - 1)
         lost = lost_first + lost_second  # never both: the marked steps differ
         both_right, one_right = 0.16 - 0.16**2 / 4, 0.16
         return {

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from seqbench.errors import InputError
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,6 +49,17 @@ class Baseline(NamedTuple):
 
     loss: float
     score: float
+
+
+def check_train_set(train_set: int) -> int:
+    """A size of the training set, 0 for fresh sequences.
+
+    Raises:
+        InputError: not a whole number, or negative.
+    """
+    if type(train_set) is not int or train_set < 0:
+        raise InputError(f"problem.train_set = {train_set!r}\nallowed: 0 (fresh) or more, whole")
+    return train_set
 
 
 class Problem(Protocol):

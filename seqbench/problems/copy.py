@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqbench.errors import InputError
-from seqbench.problems.batch import Baseline, Batch
+from seqbench.problems.batch import Baseline, Batch, check_train_set
 
 SYMBOLS = 10  # shown, and recalled
 CLASSES = 8  # symbols 1..8; 0 is the blank
@@ -48,10 +48,8 @@ class Copy:
             )
         if length < 1:
             raise InputError(f"lengths: {length} is too short for copy\nallowed: 1 or more")
-        if train_set < 0:
-            raise InputError(f"problem.train_set = {train_set}\nallowed: 0 (fresh) or more")
         self.length = length
-        self.train_set = train_set
+        self.train_set = check_train_set(train_set)
         self.steps = length + 2 * SYMBOLS
         self.baselines = {
             "knowing when, not what": Baseline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -11,7 +12,7 @@ FLOAT32 = -45.15  # log10 of its smallest subnormal number
 
 
 def untrained_flow(table: pd.DataFrame) -> Figure:
-    """One line a cell, the joint state of its first layer; the band is p10 to p90 over examples.
+    """One line a cell, the joint state of its top layer; the band is p10 to p90 over examples.
 
     Args:
         table: what `seqbench.untrained.compare` returns.
@@ -20,17 +21,15 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         ax = figure.subplots()
         looks = style.looks(table["cell"].unique())
-        for cell, rows in table[(table["state"] == "all") & (table["layer"] == 0)].groupby(
-            "cell", sort=False
-        ):
-            rows = rows.sort_values("lag")
-            start = rows["log10_norm"].iloc[0]
-            ax.fill_between(
-                rows["lag"], rows["log10_p10"] - start, rows["log10_p90"] - start,
-                color=looks[cell]["color"], alpha=0.16, lw=0,
-            )  # fmt: skip
-            ax.plot(rows["lag"], rows["log10_norm"] - start, label=cell, **looks[cell])
-        lowest = (table["log10_norm"] - table["log10_norm"].iloc[0]).min()
+        lowest = 0.0
+        for cell, rows in table[table["state"] == "all"].groupby("cell", sort=False):
+            rows = rows[rows["layer"] == rows["layer"].max()].sort_values("lag")
+            s = rows[["log10_norm", "log10_p10", "log10_p90"]] - rows["log10_norm"].iloc[0]
+            s = s.where(np.isfinite(s))  # an exact zero has no place on this axis
+            lag, lowest = rows["lag"], min(lowest, s["log10_norm"].min())
+            ax.fill_between(lag, s["log10_p10"], s["log10_p90"], color=looks[cell]["color"],
+                            alpha=0.16, lw=0)  # fmt: skip
+            ax.plot(lag, s["log10_norm"], label=cell, **looks[cell])
         if lowest < FLOAT32:
             ax.axhline(FLOAT32, color=style.GREY, lw=0.8, ls=":")
             ax.annotate("below: 0 in float32", (1, FLOAT32), xytext=(-4, 3), ha="right",

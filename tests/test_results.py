@@ -1,0 +1,101 @@
+"""A run on disk: what is written is read back, and what is damaged is said."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import seqbench
+from seqbench import InputError, results
+from seqbench import task as cards
+
+CARD = """
+name = "small"
+lengths = [5]
+seeds = 2
+cells = ["rnn"]
+[problem]
+name = "adding"
+"""
+SUMMARY = {
+    "status": "done", "steps": 10, "solved_at": None, "parameters": 7, "seconds": 1.5,
+    "loss": float("nan"), "score": 0.5, "baseline": 1 / 6, "baseline_score": 0.15, "error": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two trials, the first of which has finished."""
+    task = cards.parse(CARD, "small.toml")
+    results.write_task(tmp_path, task)
+    curves = pd.DataFrame({"step": [0], "loss": [0.1], "score": [0.5], "gradient_norm": [np.nan]})
+    flow = pd.DataFrame({name: [0] for name in results.FLOW_COLUMNS[3:]})
+    trial = task.trials()[0]
+    results.write_trial(tmp_path, trial, {"summary": SUMMARY}, {"curves": curves, "flow": flow})
+    return tmp_path
+
+
+def first(run):
+    return run / "trials" / cards.parse(CARD, "x").trials()[0].folder
+
+
+def test_what_is_written_is_read_back(run):
+    opened = seqbench.load(run)
+    assert opened.trials.status.tolist() == ["done", "interrupted"]
+    assert opened.trials.score[0] == 0.5
+    assert np.isnan(opened.trials.loss[0])
+    assert opened.curves.loss.tolist() == [0.1]
+    assert opened.flow[["cell", "length", "seed"]].values.tolist() == [["rnn", 5, 0]]
+    assert "1 done, 1 interrupted" in repr(opened)
+
+
+def test_there_is_no_nan_in_json_and_no_temporary_file(run):
+    def refuse(word):
+        raise AssertionError(word)
+
+    json.loads((first(run) / "trial.json").read_text(), parse_constant=refuse)
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_write_that_fails_leaves_what_was_there(run):
+    target = first(run) / "trial.json"
+    before = target.read_text()
+
+    def fail(file):
+        file.write_text("half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        results.write_atomically(target, fail)
+    assert target.read_text() == before
+    assert not list(run.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("trial.json", b"{", "is damaged: not JSON\nremove its folder"),
+        ("trial.json", b"\xff", "is damaged: not JSON"),
+        ("trial.json", b"[]", "is damaged: not a trial's record"),
+        ("trial.json", b'{"schema": 99}', "schema = 99\nallowed: 1"),
+        ("trial.json", b'{"schema": 1, "key": "x", "summary": {}}', "not this trial's record"),
+        ("flow.parquet", b"PAR1", "flow.parquet is damaged"),
+        ("curves.parquet", None, "curves.parquet is damaged"),
+    ],
+)
+def test_damage_is_said_with_the_file(run, file, content, words):
+    if content is None:
+        (first(run) / file).unlink()
+    else:
+        (first(run) / file).write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        seqbench.load(run)
+
+
+def test_no_run_there(tmp_path):
+    with pytest.raises(InputError, match="is not a run: it has no task"):
+        seqbench.load(tmp_path)
+    (tmp_path / "task.toml").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="not TOML"):
+        seqbench.load(tmp_path)
