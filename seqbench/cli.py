@@ -74,9 +74,9 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
 ) -> None:
     """Run a task, or what is missing of it; then print the comparison table."""
-    from seqbench import sweep
+    from seqbench import plan, sweep
 
-    planned = sweep.plan(
+    planned = plan.plan(
         task,
         out,
         cells=cells,
@@ -93,7 +93,7 @@ def run(
 
     terminal.print_comparison(results)
     print(f"\nnext: seqbench report {planned.path}")
-    if not all(sweep.finished(planned.path, trial) for trial in planned.task.trials()):
+    if not all(plan.finished(planned.path, trial) for trial in planned.task.trials()):
         for line in terminal.errors(results):
             print(f"seqbench: {line}", file=sys.stderr)
         raise typer.Exit(1)

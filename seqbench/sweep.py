@@ -14,34 +14,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqbench import plugins, results
+from seqbench import results
 from seqbench import task as cards
 from seqbench.errors import InputError
+from seqbench.plan import Plan, plan
 from seqbench.progress import Display, display, size
-from seqbench.task import Cell, Task, Trial
-
-
-@dataclass
-class Plan:
-    """What a command asks for, checked, before anything runs or is written.
-
-    Attributes:
-        path: the run's folder.
-        task: what is asked.
-        stored: the task of the folder afterwards: what was there and what is asked.
-        missing: trials that are not finished, largest first.
-        cells: label -> resolved spec, or a class that was given as one.
-    """
-
-    path: Path
-    task: Task
-    stored: Task
-    missing: list[Trial]
-    cells: dict[str, str | type] = field(default_factory=dict)
+from seqbench.task import Task, Trial
 
 
 def run(
@@ -79,130 +60,6 @@ def run(
     planned = plan(task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps,
                    overrides=overrides)  # fmt: skip
     return carry_out(planned, workers=workers, device=device, quiet=quiet)
-
-
-def plan(
-    task: str | Path | Task,
-    out: str | Path | None = None,
-    *,
-    cells: str | Sequence[str | type] | None = None,
-    lengths: Iterable[int] | None = None,
-    seeds: int | None = None,
-    steps: int | None = None,
-    overrides: dict[str, Any] | None = None,
-) -> Plan:
-    """Check everything that `run` is asked, and find out what is missing; writes nothing.
-
-    Raises:
-        InputError: what can't be, and what is allowed.
-    """
-    given = {
-        "lengths": None if lengths is None else [int(length) for length in lengths],
-        "seeds": seeds,
-        "training.steps": steps,
-    }
-    changes = {
-        key: cards.absolute(value, Path.cwd()) if isinstance(value, str) else value
-        for key, value in ((overrides or {}) | given).items()
-        if value is not None
-    }
-    where = task.name if isinstance(task, Task) else str(task)
-    if isinstance(task, Task):
-        asked = cards.parse(task.to_toml(), where, changes)
-    else:
-        asked = cards.load(where, changes)
-    specs: dict[str, str | type] = {}
-    if isinstance(cells, str):
-        cells = split_labels(cells, [cell.label for cell in asked.cells])
-    if cells is not None:
-        chosen, specs = choose(asked, cells)
-        asked = asked.model_copy(update={"cells": chosen})
-    try:
-        for cell in asked.cells:
-            specs.setdefault(cell.label, plugins.resolve(cell.use, "cells"))
-        check(asked, specs)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    path = Path(out) if out is not None else Path("runs") / asked.name
-    stored = results.read_task(path)
-    whole = asked if stored is None else cards.merge(stored, asked, str(path))
-    missing = [trial for trial in asked.trials() if not finished(path, trial)]
-    missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
-    return Plan(path, asked, whole, missing, specs)
-
-
-def choose(task: Task, wanted: Iterable[str | type]) -> tuple[list[Cell], dict[str, type]]:
-    """The card's cells of these labels or names; anything else becomes a cell of its own.
-
-    Returns:
-        The cells, and label -> class for those given as a class.
-    """
-    chosen: list[Cell] = []
-    classes: dict[str, type] = {}
-    for want in wanted:
-        if isinstance(want, type):
-            label = want.__name__
-            classes[label] = want
-            chosen.append(Cell(use=f"{want.__module__}:{want.__qualname__}", label=label))
-            continue
-        found = [c for c in task.cells if c.label == want] or [
-            c for c in task.cells if c.use == want
-        ]
-        chosen += found or [Cell.model_validate(cards.absolute(want, Path.cwd()))]
-    if not chosen:
-        raise InputError("--cells: none is named\nallowed: labels, names or specs, as in rnn,lstm")
-    labels = [cell.label for cell in chosen]
-    for i, cell in enumerate(chosen):
-        if labels.count(cell.label) > 1 and cell.label != cell.use:  # two classes of one name
-            chosen[i] = cell.model_copy(update={"label": cell.use})
-    labels = [cell.label for cell in chosen]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise InputError(f"cells: {label!r} is asked for twice\nallowed: each cell once")
-    return chosen, classes
-
-
-def split_labels(text: str, labels: Iterable[str]) -> list[str]:
-    """Words between commas; a card's label that has commas itself is one of them."""
-    found, rest = [], text.strip()
-    while rest:
-        label = max((x for x in labels if (rest + ",").startswith(x + ",")), key=len, default=None)
-        word = rest.partition(",")[0] if label is None else label
-        found.append(word.strip())
-        rest = rest[len(word) + 1 :].strip()
-    return [word for word in found if word]
-
-
-def check(task: Task, cells: dict[str, str | type]) -> None:
-    """Import what the task names and build it once, so that a mistake shows before anything runs.
-
-    Raises:
-        InputError: an option, a length or a class that can't be.
-    """
-    from seqbench import trial as training
-
-    trials = task.trials()
-    problems = {
-        one.length: training.make_problem(one) for one in trials if one.cell == trials[0].cell
-    }
-    for cell in task.cells:
-        spec = cells[cell.label]
-        where = f"cells ({cell.label})"
-        cls = plugins.load(spec) if isinstance(spec, str) else spec
-        plugins.check_options(cls, cell.options, ("input_size", "hidden_size"), where)
-        one = next(trial for trial in trials if trial.cell == cell)
-        try:
-            training.make_model(one, problems[one.length], cls)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        except Exception:  # somebody's cell: its trials end in "error", with its own words
-            continue
-
-
-def finished(path: Path, trial: Trial) -> bool:
-    """Whether a trial has a result; one that ended in error is run again."""
-    record = results.read_record(path, trial)
-    return record is not None and record["summary"]["status"] != "error"
 
 
 def carry_out(

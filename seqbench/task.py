@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from seqbench.errors import InputError
+from seqbench.explain import explain
 
 # Part of every trial's key: raise it when the same configuration would give other numbers, or files
 # that older code can't read.
@@ -224,6 +225,9 @@ class Task(_Table):
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
+_TABLES = {"problem": ProblemTable, "training": Training, "recording": Recording, "cells": Cell}
+
+
 def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Task:
     """Check a card.
 
@@ -244,7 +248,7 @@ def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Tas
     try:
         return Task.model_validate(card)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}") from None
+        raise InputError(f"{where}: {explain(error, Task, _TABLES)}") from None
 
 
 def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
@@ -359,43 +363,3 @@ def _put(card: dict, dotted: str, value: Any) -> None:
         if not isinstance(card, dict):
             raise InputError(f"--set {dotted}: {name} is not a table\nallowed: table.key=value")
     card[key] = copy.deepcopy(value)
-
-
-_TABLES = {"problem": ProblemTable, "training": Training, "recording": Recording, "cells": Cell}
-_TYPES = {
-    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-    "bool_type": "true or false", "string_type": "a string in quotes", "list_type": "a list",
-    "greater_than": "more than {gt}", "greater_than_equal": "{ge} or more",
-    "literal_error": "{expected}", "too_short": "at least one", "missing": "a value",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-'",
-    "model_type": "a table", "model_attributes_type": "a table",
-}  # fmt: skip
-
-
-def _explain(error: ValidationError) -> str:
-    # pydantic lists every branch of a union; the first bad key is enough, with what any of its
-    # branches allows.
-    errors = error.errors()
-    first, loc = errors[0], _key(errors[0]["loc"])
-    same = [e for e in errors if _key(e["loc"]) == loc]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    if first["type"] == "extra_forbidden":
-        model = _TABLES[loc[0]] if len(loc) > 1 else Task
-        fields = list(model.model_fields)
-        near = difflib.get_close_matches(str(loc[-1]), fields, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
-    if first["type"] == "missing":
-        needs = "each cell says use" if loc[0] == "cells" else (
-            "every card has name, lengths, seeds, cells, and [problem] with a name")  # fmt: skip
-        return f"{key} is missing\nallowed: {needs}"
-    if first["type"] == "value_error":
-        return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"
-    allowed = [_TYPES.get(e["type"], e["msg"]).format(**e.get("ctx", {})) for e in same]
-    return f"{key} = {first['input']!r}\nallowed: {' or '.join(dict.fromkeys(allowed))}"
-
-
-def _key(loc: tuple) -> tuple:
-    # Without the names of a union's branches.
-    branches = ("constrained-", "function-", "literal[")
-    return tuple(part for part in loc if not str(part).startswith(branches))

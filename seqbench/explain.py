@@ -1,0 +1,51 @@
+"""What pydantic found wrong with a card, in words."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel, ValidationError
+
+_TYPES = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+    "bool_type": "true or false", "string_type": "a string in quotes", "list_type": "a list",
+    "greater_than": "more than {gt}", "greater_than_equal": "{ge} or more",
+    "literal_error": "{expected}", "too_short": "at least one", "missing": "a value",
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-'",
+    "model_type": "a table", "model_attributes_type": "a table",
+}  # fmt: skip
+
+
+def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, type]) -> str:
+    """The first thing that is wrong with a card: key, value and what is allowed, in two lines.
+
+    Args:
+        whole: the model of the card.
+        tables: key -> the model of that table.
+    """
+    # pydantic lists every branch of a union; the first bad key is enough, with what any of its
+    # branches allows.
+    errors = error.errors()
+    first, loc = errors[0], _key(errors[0]["loc"])
+    same = [e for e in errors if _key(e["loc"]) == loc]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        model = tables[loc[0]] if len(loc) > 1 else whole
+        fields = list(model.model_fields)
+        near = difflib.get_close_matches(str(loc[-1]), fields, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
+    if first["type"] == "missing":
+        needs = "each cell says use" if loc[0] == "cells" else (
+            "every card has name, lengths, seeds, cells, and [problem] with a name")  # fmt: skip
+        return f"{key} is missing\nallowed: {needs}"
+    if first["type"] == "value_error":
+        return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"
+    allowed = [_TYPES.get(e["type"], e["msg"]).format(**e.get("ctx", {})) for e in same]
+    return f"{key} = {first['input']!r}\nallowed: {' or '.join(dict.fromkeys(allowed))}"
+
+
+def _key(loc: tuple) -> tuple:
+    # Without the names of a union's branches.
+    branches = ("constrained-", "function-", "literal[")
+    return tuple(part for part in loc if not str(part).startswith(branches))
