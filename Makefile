@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test lint clean
+.PHONY: install quickstart reports test lint clean
 
 # Made once; made again when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -19,6 +19,13 @@ install: $(VENV)/installed
 quickstart: $(VENV)/installed
 	$(BIN)/seqbench run quickstart --out runs/quickstart
 	$(BIN)/seqbench report runs/quickstart
+
+# What reports/ holds: about an hour on two cores.
+reports: $(VENV)/installed
+	for task in quickstart adding copy; do \
+	  $(BIN)/seqbench run $$task --out runs/$$task && \
+	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
+	done
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
