@@ -30,8 +30,7 @@ def main() -> None:
         print(f"seqbench: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("seqbench: interrupted; what is finished is kept, the same command again runs "
-              "the rest", file=sys.stderr)  # fmt: skip
+        print("seqbench: interrupted", file=sys.stderr)
         sys.exit(130)
 
 
@@ -85,10 +84,17 @@ def run(
         steps=steps,
         overrides=_settings(settings or []),
     )
+    sweep.check_device(device)
     if dry_run:
         _show_plan(planned)
         return
-    results = sweep.carry_out(planned, workers=workers, device=device)
+    _say_what_is_finished(planned)
+    try:
+        results = sweep.carry_out(planned, workers=workers, device=device)
+    except KeyboardInterrupt:
+        print(f"seqbench: interrupted; {_finished(planned)} trials are finished and kept, the same "
+              "command runs the rest", file=sys.stderr)  # fmt: skip
+        raise typer.Exit(130) from None
     from seqbench.reporting import terminal
 
     terminal.print_comparison(results)
@@ -188,3 +194,16 @@ def _show_plan(planned) -> None:
           f"into {planned.path}")  # fmt: skip
     for trial in planned.missing:
         print(f"  {name(trial)}: at most {trial.training.steps:,} steps")
+
+
+def _finished(planned) -> str:
+    from seqbench.plan import finished
+
+    trials = planned.task.trials()
+    return f"{sum(finished(planned.path, trial) for trial in trials)} of {len(trials)}"
+
+
+def _say_what_is_finished(planned) -> None:
+    if len(planned.missing) < len(planned.task.trials()):
+        print(f"{_finished(planned)} trials were finished before, {len(planned.missing)} to run",
+              file=sys.stderr)  # fmt: skip

@@ -25,15 +25,19 @@ def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, ty
     """
     # pydantic lists every branch of a union; the first bad key is enough, with what any of its
     # branches allows.
-    errors = error.errors()
+    # An unknown key comes first: it is often the misspelt name of one that is missing.
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first, loc = errors[0], _key(errors[0]["loc"])
     same = [e for e in errors if _key(e["loc"]) == loc]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     if first["type"] == "extra_forbidden":
         model = tables[loc[0]] if len(loc) > 1 else whole
         fields = list(model.model_fields)
+        elsewhere = [t for t, m in tables.items() if t != "cells" and loc[-1] in m.model_fields]
         near = difflib.get_close_matches(str(loc[-1]), fields, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
+        if len(loc) == 1 and elsewhere:
+            hint = f"; did you mean {elsewhere[0]}.{loc[-1]}, in [{elsewhere[0]}]?"
         return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
     if first["type"] == "missing":
         needs = "each cell says use" if loc[0] == "cells" else (

@@ -126,6 +126,17 @@ def load(spec: str) -> type:
     return found
 
 
+def own_words(error: Exception) -> str:
+    """An exception of somebody's code in one line: its type, its message, where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)
+    theirs = [f for f in frames if not f.filename.startswith(ours) and "torch" not in f.filename]
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if not theirs:
+        return text
+    return f"{text} ({Path(theirs[-1].filename).name}:{theirs[-1].lineno} in {theirs[-1].name})"
+
+
 def check_options(cls: type, options: dict, reserved: tuple[str, ...], where: str) -> None:
     """Refuse options that the constructor of `cls` does not take.
 

@@ -283,17 +283,26 @@ def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
         ValueError: the layer starts from something else when it is given no state.
     """
     with torch.no_grad():
-        first = layer(inputs_TRI[:1], None)
+        first, again = layer(inputs_TRI[:1], None), layer(inputs_TRI[:1], None)
         nesting = template(first[1])
         zeros = tuple(torch.zeros_like(part) for part in flatten(first[1]))
         given = layer(inputs_TRI[:1], unflatten(nesting, iter(zeros)))
-    same = zip(flatten(first), flatten(given), strict=True)  # outputs, and all parts of the state
-    if not all(torch.allclose(one, other, equal_nan=True) for one, other in same):
+    if not _same_numbers(first, again):
         raise ValueError(
-            f"{type(layer).__name__}: state=None does not mean a state of zeros, "
-            "so there is no initial state to measure the gradient at"
+            "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
+            "noise?), so that no gradient can be measured"
+        )
+    if not _same_numbers(first, given):
+        raise ValueError(
+            "the cell's state=None does not mean a state of zeros, "
+            "so that there is no initial state to measure the gradient at"
         )
     return nesting, zeros
+
+
+def _same_numbers(one: Any, other: Any) -> bool:
+    pairs = zip(flatten(one), flatten(other), strict=True)  # outputs, and all parts of the state
+    return all(torch.allclose(x, y, equal_nan=True) for x, y in pairs)
 
 
 def cut(times: set[int], steps: int) -> list[int]:

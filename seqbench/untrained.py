@@ -57,15 +57,16 @@ def _measure(
 ) -> pd.DataFrame:
     torch.manual_seed(seed)
     sizes = {"input_size": INPUTS, "hidden_size": hidden_size, "output_size": 1}
-    model = build(cls, **sizes, kind=cell.kind)
-    u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
-    u_H /= u_H.norm()
     try:
+        model = build(cls, **sizes, kind=cell.kind)
+        u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
+        u_H /= u_H.norm()
         table = gradient_flow(model.stack, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
-    except ValueError as error:
+    except Exception as error:
         raise InputError(
-            f"cells ({cell.label}): {error}\nallowed: a cell by torch's contract"
-        ) from (error)
+            f"cells ({cell.label}): {plugins.own_words(error)}\n"
+            "allowed: forward(x, state=None) -> the new state; see docs/adding-a-cell.md"
+        ) from error
     axes = {"cell": cell.label, "length": len(inputs_TBI), "seed": seed, "step": 0}
     return pd.concat([pd.DataFrame(axes | {"source": "output"}, index=table.index), table], axis=1)
 

@@ -49,8 +49,8 @@ def execute(
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        record["summary"] = {"status": "error", "error": _printable(message)}
+        message = _printable(plugins.own_words(error))
+        record["summary"] = {"status": "error", "error": message}
         record["traceback"] = _printable(traceback.format_exc())
     record |= {"versions": versions(), "machine": machine(device)}
     results.write_trial(path, trial, record, frames)

@@ -184,7 +184,7 @@ def test_a_cell_from_a_file_and_one_that_raises(card, tmp_path):
     results = seqbench.load(tmp_path / "runs" / "tiny")
     trials = results.trials.set_index("cell")
     assert trials.status.to_dict() == {"Bad": "error", "Mine": "done"}
-    assert trials.error["Bad"] == "RuntimeError: no luck today"
+    assert trials.error["Bad"] == "RuntimeError: no luck today (cells.py:10 in forward)"
     record = next(r for r in results.records.values() if r["summary"]["status"] == "error")
     assert "cells.py" in record["traceback"]
 
@@ -268,6 +268,21 @@ def test_a_worker_that_dies_is_said_and_the_others_go_on(card, tmp_path):
     assert trials.status.to_dict() == {"Deadly": "interrupted", "rnn": "done"}
 
 
+def test_a_mistake_in_a_cell_is_said_with_its_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "oops.py").write_text(
+        "from torch import nn\n"
+        "class Oops(nn.RNNCell):\n"
+        "    def forward(self, x, h):\n"
+        "        return super().forward(x + h, h)\n"
+    )
+    assert seqbench_here("flow", "oops.py:Oops", monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    assert "TypeError" in told
+    assert "oops.py:4 in forward" in told
+    assert len(told.strip().splitlines()) == 2
+
+
 def test_flow_prints_and_writes(tmp_path):
     ran = command(
         "flow", "rnn", "lstm", "--length", "60", "--hidden", "16",
@@ -324,6 +339,7 @@ def test_dry_run_writes_nothing(card, tmp_path, monkeypatch, capsys):
         (["run", "{card}", "--out", "{card}"], "can't be written"),
         (["run", "{card}", "--cells", "torch.nn:Nothing"], "no class 'Nothing'"),
         (["run", "{card}", "--cells", ""], "--cells: none is named"),
+        (["run", "{card}", "--set", "learning_rate=1"], "did you mean training.learning_rate"),
         (["run", "{card}", "--set", "problem.train_set=many"], "train_set = 'many'"),
         (["run", "{card}", "--cells", "broken.txt:Cell"], "no module 'broken'"),
         (["flow", "lstm", "--csv", "no/such/folder.csv"], "there is no folder no/such"),

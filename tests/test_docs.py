@@ -53,3 +53,14 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_key_of_a_card_is_documented_with_its_default():
+    page = (ROOT / "docs" / "task-cards.md").read_text()
+    for table in (cards.Training, cards.Recording):
+        for name, field in table.model_fields.items():
+            row = re.search(rf"^\| {name} \| (\S+) \|", page, re.M)
+            assert row, name
+            assert cards.tomllib.loads(f"x = {row[1]}")["x"] == field.default, name
+    for name in (*cards.Task.model_fields, *cards.Cell.model_fields):
+        assert name in page, name

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT)],
+        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", out, ROOT],
         check=True, capture_output=True, timeout=300,
     )  # fmt: skip
     return next(out.glob("*.whl"))

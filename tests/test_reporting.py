@@ -143,7 +143,7 @@ def test_seeds_on_both_sides_of_the_largest_lag_are_told(make):
     summary, losses, _ = trials["rnn", 20, 1]
     trials["rnn", 20, 1] = summary, losses, flow_rows({0: 0.3, 400: 0.0}, 20)
     table = tables.build(make(trials)).comparison.set_index(["cell", "length"])
-    assert words.reach_of(table.loc[("rnn", 20)], "horizon_1e-3", "end") == "5.0 to ≥ 20"
+    assert words.reach_of(table.loc[("rnn", 20)], "horizon_1e-3", "end") == "5.0 and ≥ 20"
 
 
 def test_exact_zeros_end_the_curve_and_values_that_are_not_finite_leave_none(make):
@@ -178,7 +178,7 @@ def test_a_length_that_is_not_finished_may_still_be_solved(make):
     del trials["lstm", 20, 0]
     counted = tables.build(make(trials, cells='["lstm"]'))
     assert counted.longest[["longest", "unfinished", "undecided"]].iloc[0].tolist() == [10, 1, True]
-    assert "is at least 10 (lstm); with 1 trial without a result" in words.what_was_seen(counted)[0]
+    assert "lstm at least 10; with 1 trial without a result" in words.what_was_seen(counted)[0]
 
 
 def test_what_is_said_at_one_length(make):
@@ -418,7 +418,7 @@ def test_the_printed_flow_fits_and_says_where_float32_ends():
     assert told["log10 S(400)"] == "-80.0"
     assert told["early rate, decades a step"] == "0.200"
     first = lags[-0.5 - 0.2 * lags < -45.154][0]
-    assert told["float32 would be 0 from lag"] == str(first)
+    assert told["below float32's range from lag"] == str(first)
     flat = terminal.readings(frames[1])
     assert flat["half-life, steps"] == ">= 400"
-    assert flat["float32 would be 0 from lag"] == "none"
+    assert flat["below float32's range from lag"] == "none"

@@ -79,7 +79,8 @@ def wrong(old, new):
         ("lengths = [", "mine.toml: not TOML: .*\nallowed: a task card in TOML"),
         (wrong("steps = 100", "stepz = 100"), "training.stepz = 100: unknown key; did you mean "
          "'steps'\\?\nallowed: steps, batch_size"),
-        (wrong("seeds = 2", "seed = 2"), "seeds is missing"),
+        (wrong("seeds = 2", "seed = 2"), "seed = 2: unknown key; did you mean 'seeds'"),
+        (wrong("seeds = 2", ""), "seeds is missing"),
         (wrong("seeds = 2", "seeds = 2\ncolour = 1"), "colour = 1: unknown key.*\nallowed: name"),
         (wrong("steps = 100", 'steps = "100"'), "training.steps = '100'\nallowed: a whole number"),
         (wrong("steps = 100", "steps = 0"), "training.steps = 0\nallowed: more than 0"),

@@ -62,16 +62,16 @@ def flow_against_lag(tables: Tables) -> Figure | None:
 
 
 def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str | None) -> None:
-    """The mean over seeds; the band from p10 to p90 over examples, averaged over seeds.
+    """The median over seeds; the band from p10 to p90 over examples, each a median over seeds.
 
     At the end each seed as a thin line too: seeds of one cell may part, and then nothing is where
-    their mean is.
+    their middle is.
     """
     if marker:
         for _, seed in rows.groupby("seed"):
             ax.plot(seed["lag"], seed["s"], lw=0.7, alpha=0.45, **look)
     by_lag = rows.groupby("lag")
-    mean = by_lag[["s", "p10", "p90"]].mean().clip(lower=3 * FLOOR - 300)
+    mean = by_lag[["s", "p10", "p90"]].median().clip(lower=3 * FLOOR - 300)
     hollow = by_lag["hollow"].any()
     ax.fill_between(mean.index, mean["p10"], mean["p90"], color=look["color"], alpha=0.16, lw=0)
     ax.plot(mean.index, mean["s"], **look)

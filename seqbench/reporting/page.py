@@ -63,7 +63,9 @@ def context(section: Section, inline: bool) -> dict[str, Any]:
         "name": task.name,
         "description": task.description,
         "what_was_run": words.what_was_run(results),
+        "changes": words.changes(task),
         "seen": words.what_was_seen(tables),
+        "how_to_read": words.how_to_read(),
         "lengths": task.lengths,
         "groups": comparison_groups(tables),
         "notes": comparison_notes(tables),
@@ -231,7 +233,9 @@ def captions(tables: Tables) -> dict[str, tuple[str, str]]:
     """Figure -> title and how to read it."""
     lengths = words.join(f"T = {length}" for length in lengths_shown(tables))
     finished = tables.results.trials["status"].isin(FINISHED).any()
-    mean = "Thick: mean over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed."
+    mean = (
+        "Thick: median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed."
+    )
     return {
         "flow": (
             "Output flow against lag",

@@ -114,7 +114,7 @@ def readings(rows: pd.DataFrame) -> dict[str, str]:
         told[f"horizon({theta:.0e}), steps".replace("e-0", "e-")] = _reach(one.horizon(theta), K)
     for lag in sorted({lag for lag in (10.0, 100.0) if lag < K} | {K}):
         told[f"log10 S({lag:,.0f})"] = _level(one, lag)
-    told["float32 would be 0 from lag"] = _lost_in_float32(rows)
+    told["below float32's range from lag"] = _lost_in_float32(rows)
     return told
 
 

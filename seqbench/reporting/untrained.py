@@ -32,7 +32,7 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
             ax.plot(lag, s["log10_norm"], label=cell, **looks[cell])
         if lowest < FLOAT32:
             ax.axhline(FLOAT32, color=style.GREY, lw=0.8, ls=":")
-            ax.annotate("below: 0 in float32", (1, FLOAT32), xytext=(-4, 3), ha="right",
+            ax.annotate("below float32's range", (1, FLOAT32), xytext=(-4, 3), ha="right",
                         textcoords="offset points", xycoords=("axes fraction", "data"),
                         color=style.GREY, fontsize=7.5)  # fmt: skip
         steps, seed = table["length"].iloc[0], table["seed"].iloc[0]

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from seqbench import task as cards
 from seqbench.reporting import opening
 from seqbench.reporting.tables import FEW_SEEDS, Tables
 from seqbench.results import Results
-from seqbench.task import PASSED
+from seqbench.task import PASSED, Task
 
 ENDINGS = {
     "solved": "solved",
@@ -51,7 +52,7 @@ def reach(value: float, low: float, largest_lag: float) -> str:
     if math.isfinite(value):
         return steps(value)
     beyond = f"≥ {largest_lag:,.0f}"
-    return f"{steps(low)} to {beyond}" if math.isfinite(low) else beyond
+    return f"{steps(low)} and {beyond}" if math.isfinite(low) else beyond
 
 
 def reach_of(row: pd.Series, name: str, at: str) -> str:
@@ -91,14 +92,13 @@ def longest_sentence(tables: Tables) -> str:
     lengths, longest = tables.results.task.lengths, tables.longest
     if not tables.comparison["finished"].any():
         return "No trial has finished, so nothing can be said of which lengths are solved."
-    best = longest.sort_values("longest", ascending=False, kind="stable")
     if len(lengths) == 1:
-        told = _at_the_one_length(best, lengths[0])
+        told = _at_the_one_length(longest, lengths[0])
     else:
-        each = [f"{_length_of(row)} ({row.cell})" for row in best.itertuples()]
+        each = [f"{row.cell} {_length_of(row)}" for row in longest.itertuples()]
         told = (
-            f"Of the lengths {lengths[0]} to {lengths[-1]}, the longest that at least half of the "
-            f"seeds solved, as they did all shorter ones, is {join(each)}"
+            f"The longest T, of {lengths[0]} to {lengths[-1]}, that at least half of the seeds "
+            f"solved, and all shorter ones too: {join(each)}"
         )
     return f"{told}; {caution(tables)}."
 
@@ -148,9 +148,9 @@ def flow_sentence(tables: Tables) -> str:
         for at in ("start", "end")
     }
     return (
-        f"At T = {rows['length'].iloc[0]} the output flow had, before any training, a horizon of "
-        f"{told['start']} steps, the lag at which it has fallen to a thousandth, and at the end "
-        f"one of {told['end']}; the flow at initialisation alone does not tell who learns."
+        f"At T = {rows['length'].iloc[0]} the output flow had, before any training, fallen to a "
+        f"thousandth at lag {told['start']}, and at the end of training at {told['end']} (medians "
+        "over seeds); the flow at initialisation alone does not tell who learns."
     )
 
 
@@ -169,7 +169,10 @@ def opening_sentence(tables: Tables) -> str:
         when.append(f"not at all in {n[opening.ONLY_FELL]}")
         told += f": the flow at the longest needed lag opened {join(when)}"
         if n[opening.OPEN_FELL]:
-            told += f", and was open before any training in {n[opening.OPEN_FELL]}"
+            told += (
+                f"; in {n[opening.OPEN_FELL]} it was open before any training, the needed lag "
+                "being short"
+            )
     if stayed:
         opened = n[opening.ONLY_OPENED]
         told += f"; where the loss did not fall, the flow opened in {opened} of {stayed}"
@@ -182,11 +185,44 @@ def rule() -> str:
     """The rule behind the third sentence."""
     return (
         f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
-        f"of the flow at lag 0 arrives) and at least {opening.RISE:g} decade above its value at "
-        "step 0. Fallen: the first evaluation whose loss is below "
+        f"of the flow at lag 0 arrives); if it was below that at step 0, it must also have risen "
+        f"by at least {opening.RISE:g} decade. Fallen: the first evaluation whose loss is below "
         f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
         "flow is known at the recorded steps only, so what happened between two of them can't be "
         "ordered."
+    )
+
+
+def how_to_read() -> str:
+    """The words of the page, for who has read nothing else."""
+    return (
+        "How to read this: T is the length of the problem. The output flow S(k) says how strongly "
+        "the answer depends on the state k steps earlier (the lag), as a power of ten relative to "
+        "lag 0: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
+        "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
+        "the answer needs. The flow counts as open where at least a thousandth arrives from there. "
+        "A baseline is the loss of somebody with partial knowledge."
+    )
+
+
+def changes(task: Task) -> str:
+    """What a run has changed of the bundled card of its name; empty if nothing."""
+    path = cards.bundled().get(task.name)
+    if path is None:
+        return ""
+    card = cards.load(task.name)
+    tables = [(f"{name}.", getattr(card, name), getattr(task, name)) for name in (
+        "problem", "training", "recording")]  # fmt: skip
+    changed = [name for name in ("lengths", "seeds", "cells")
+               if getattr(card, name) != getattr(task, name)]  # fmt: skip
+    for prefix, old, new in tables:
+        old, new = old.model_dump(), new.model_dump()
+        changed += [f"{prefix}{key}" for key in old | new if old.get(key) != new.get(key)]
+    if not changed:
+        return ""
+    return (
+        f"This run differs from the bundled card in {join(changed)}; the description and the "
+        "deviations are the bundled card's."
     )
 
 
