@@ -169,10 +169,7 @@ def opening_sentence(tables: Tables) -> str:
         when.append(f"not at all in {n[opening.ONLY_FELL]}")
         told += f": the flow at the longest needed lag opened {join(when)}"
         if n[opening.OPEN_FELL]:
-            told += (
-                f"; in {n[opening.OPEN_FELL]} it was open before any training, the needed lag "
-                "being short"
-            )
+            told += f"; in {n[opening.OPEN_FELL]} it was open before any training"
     if stayed:
         opened = n[opening.ONLY_OPENED]
         told += f"; where the loss did not fall, the flow opened in {opened} of {stayed}"
