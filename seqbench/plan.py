@@ -77,6 +77,8 @@ def plan(
     path = Path(out) if out is not None else Path("runs") / asked.name
     stored = results.read_task(path)
     whole = asked if stored is None else cards.merge(stored, asked, str(path))
+    for trial in asked.trials():
+        check_unchanged(path, trial, specs[trial.cell.label])
     missing = [trial for trial in asked.trials() if not finished(path, trial)]
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, specs)
@@ -148,6 +150,22 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
             raise InputError(f"{where}: {error}") from None
         except Exception:  # somebody's cell: its trials end in "error", with its own words
             continue
+
+
+def check_unchanged(path: Path, trial: Trial, cell: str | type) -> None:
+    """Whether a finished trial's cell is still the one that it was run with.
+
+    Raises:
+        InputError: the cell's file has changed since.
+    """
+    if isinstance(cell, type) or not finished(path, trial):
+        return
+    before = results.read_record(path, trial).get("file_hash")
+    if before is not None and before != plugins.file_hash(cell):
+        raise InputError(
+            f"{cell.rpartition(':')[0]} has changed since {path} was run with it\n"
+            f"allowed: another --out, or remove {path / 'trials' / trial.folder} and its like"
+        )
 
 
 def finished(path: Path, trial: Trial) -> bool:

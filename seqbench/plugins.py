@@ -126,6 +126,12 @@ def load(spec: str) -> type:
     return found
 
 
+def file_hash(spec: str) -> str | None:
+    """SHA-256 of the file that a resolved spec names; None for a module's class."""
+    where = spec.rpartition(":")[0]
+    return hashlib.sha256(Path(where).read_bytes()).hexdigest() if where.endswith(".py") else None
+
+
 def own_words(error: Exception) -> str:
     """An exception of somebody's code in one line: its type, its message, where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -42,6 +42,8 @@ def execute(
         The summary; status "error" and the message if the trial raised.
     """
     record: dict[str, Any] = {"cell": cell if isinstance(cell, str) else "given as a class"}
+    if isinstance(cell, str):
+        record["file_hash"] = plugins.file_hash(cell)
     frames: dict[str, Any] = {}
     try:
         cls = plugins.load(cell) if isinstance(cell, str) else cell

@@ -189,6 +189,20 @@ def test_a_cell_from_a_file_and_one_that_raises(card, tmp_path):
     assert "cells.py" in record["traceback"]
 
 
+def test_a_cell_that_was_edited_is_noticed(card, tmp_path, monkeypatch, capsys):
+    """A finished trial is not passed off as one of the new cell."""
+    monkeypatch.chdir(tmp_path)
+    source = "from torch import nn\nclass Mine(nn.RNNCell):\n    pass\n"
+    (tmp_path / "mine.py").write_text(source)
+    words = ["run", card, "--cells", "mine.py:Mine", "--lengths", "6", "--seeds", "1"]
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 0
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 0
+    assert "1 of 1 trials were finished before" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(source.replace("RNNCell", "GRUCell"))
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 2
+    assert "mine.py has changed since" in capsys.readouterr().err
+
+
 def test_a_class_given_in_python_runs_here(card, tmp_path):
     from torch import nn
 
