@@ -140,7 +140,7 @@ def right(row: pd.Series) -> str:
 def both_ends(row: pd.Series, name: str) -> str:
     """A reading at the start and at the end."""
     told = [words.reach_of(row, name, at) for at in ("start", "end")]
-    start, end = (text.replace(" to ≥", " / ≥") for text in told)
+    start, end = (text.replace(" and ≥", " / ≥") for text in told)
     return DASH if start == end == DASH else f"{start} → {end}"
 
 
