@@ -116,8 +116,9 @@ def report(
     from seqbench import load
     from seqbench import report as write
 
-    page = write([load(path) for path in runs], out)
-    print(page)
+    opened = [load(path) for path in runs]
+    _busy(f"drawing tables and figures of {sum(len(one.trials) for one in opened)} trials")
+    print(write(opened, out))
 
 
 @app.command()
@@ -136,6 +137,7 @@ def flow(
     from seqbench.untrained import check_files, compare, save
 
     check_files(out, csv)
+    _busy(f"measuring {', '.join(cells)} over {length:,} steps")
     table = compare(cells, length=length, hidden_size=hidden, seed=seed)
     terminal.print_flow(table)
     for path in save(table, figure=out, csv=csv):
@@ -162,6 +164,17 @@ def list_(
             rows = {name: told for name, (_, told) in plugins.available(kind).items()}
         for name, told in rows.items():
             print(f"  {name:<12} {told}")
+
+
+def _say(line: str) -> None:
+    """What is going on, apart from what was asked for."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _busy(line: str) -> None:
+    """For somebody who sits and waits."""
+    if sys.stderr.isatty():
+        _say(line)
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:
@@ -205,5 +218,4 @@ def _finished(planned) -> str:
 
 def _say_what_is_finished(planned) -> None:
     if len(planned.missing) < len(planned.task.trials()):
-        print(f"{_finished(planned)} trials were finished before, {len(planned.missing)} to run",
-              file=sys.stderr)  # fmt: skip
+        _say(f"{_finished(planned)} trials were finished before, {len(planned.missing)} to run")
