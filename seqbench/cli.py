@@ -92,8 +92,8 @@ def run(
     try:
         results = sweep.carry_out(planned, workers=workers, device=device)
     except KeyboardInterrupt:
-        print(f"seqbench: interrupted; {_finished(planned)} trials are finished and kept, the same "
-              "command runs the rest", file=sys.stderr)  # fmt: skip
+        _say(f"seqbench: interrupted; {_finished(planned)} trials are finished and kept, the same "
+             "command runs the rest")  # fmt: skip
         raise typer.Exit(130) from None
     from seqbench.reporting import terminal
 
@@ -101,7 +101,7 @@ def run(
     print(f"\nnext: seqbench report {planned.path}")
     if not all(plan.finished(planned.path, trial) for trial in planned.task.trials()):
         for line in terminal.errors(results):
-            print(f"seqbench: {line}", file=sys.stderr)
+            _say(f"seqbench: {line}")
         raise typer.Exit(1)
 
 

@@ -77,9 +77,13 @@ def plan(
     path = Path(out) if out is not None else Path("runs") / asked.name
     stored = results.read_task(path)
     whole = asked if stored is None else cards.merge(stored, asked, str(path))
+    missing = []
     for trial in asked.trials():
-        check_unchanged(path, trial, specs[trial.cell.label])
-    missing = [trial for trial in asked.trials() if not finished(path, trial)]
+        record = results.read_record(path, trial)
+        if not is_result(record):
+            missing.append(trial)
+        else:
+            check_unchanged(path, trial, record, specs[trial.cell.label])
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, specs)
 
@@ -152,16 +156,14 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
             continue
 
 
-def check_unchanged(path: Path, trial: Trial, cell: str | type) -> None:
+def check_unchanged(path: Path, trial: Trial, record: dict[str, Any], cell: str | type) -> None:
     """Whether a finished trial's cell is still the one that it was run with.
 
     Raises:
         InputError: the cell's file has changed since.
     """
-    if isinstance(cell, type) or not finished(path, trial):
-        return
-    before = results.read_record(path, trial).get("file_hash")
-    if before is not None and before != plugins.file_hash(cell):
+    before = record.get("file_hash")
+    if isinstance(cell, str) and before is not None and before != plugins.file_hash(cell):
         raise InputError(
             f"{cell.rpartition(':')[0]} has changed since {path} was run with it\n"
             f"allowed: another --out, or remove {path / 'trials' / trial.folder} and its like"
@@ -169,6 +171,10 @@ def check_unchanged(path: Path, trial: Trial, cell: str | type) -> None:
 
 
 def finished(path: Path, trial: Trial) -> bool:
-    """Whether a trial has a result; one that ended in error is run again."""
-    record = results.read_record(path, trial)
+    """Whether a trial of a run has a result."""
+    return is_result(results.read_record(path, trial))
+
+
+def is_result(record: dict[str, Any] | None) -> bool:
+    """Whether what trial.json says is one; a trial that ended in error is run again."""
     return record is not None and record["summary"]["status"] != "error"

@@ -74,8 +74,9 @@ def carry_out(
     device = check_device(device)
     check_workers(workers)
     make_folder(planned)
-    here = [t for t in planned.missing if isinstance(planned.cells[t.cell.label], type)]
-    away = [t for t in planned.missing if t not in here]
+    here, away = [], []
+    for trial in planned.missing:
+        (here if isinstance(planned.cells[trial.cell.label], type) else away).append(trial)
     with display(len(planned.missing), sum(map(size, planned.missing)), quiet) as shown:
         if away:
             count = min(workers or cores(), len(away))

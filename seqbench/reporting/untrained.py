@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqbench.reporting import style
-
-FLOAT32 = -45.15  # log10 of its smallest subnormal number
+from seqbench.reporting.terminal import FLOAT32_ZERO
 
 
 def untrained_flow(table: pd.DataFrame) -> Figure:
@@ -30,9 +29,9 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
             ax.fill_between(lag, s["log10_p10"], s["log10_p90"], color=looks[cell]["color"],
                             alpha=0.16, lw=0)  # fmt: skip
             ax.plot(lag, s["log10_norm"], label=cell, **looks[cell])
-        if lowest < FLOAT32:
-            ax.axhline(FLOAT32, color=style.GREY, lw=0.8, ls=":")
-            ax.annotate("below float32's range", (1, FLOAT32), xytext=(-4, 3), ha="right",
+        if lowest < FLOAT32_ZERO:
+            ax.axhline(FLOAT32_ZERO, color=style.GREY, lw=0.8, ls=":")
+            ax.annotate("below float32's range", (1, FLOAT32_ZERO), xytext=(-4, 3), ha="right",
                         textcoords="offset points", xycoords=("axes fraction", "data"),
                         color=style.GREY, fontsize=7.5)  # fmt: skip
         steps, seed = table["length"].iloc[0], table["seed"].iloc[0]
