@@ -136,12 +136,11 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
     Raises:
         InputError: an option, a length or a class that can't be.
     """
-    from seqbench import trial as training
+    from seqbench.batches import make_problem
+    from seqbench.trial import make_model
 
     trials = task.trials()
-    problems = {
-        one.length: training.make_problem(one) for one in trials if one.cell == trials[0].cell
-    }
+    problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
     for cell in task.cells:
         spec = cells[cell.label]
         where = f"cells ({cell.label})"
@@ -149,7 +148,7 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
         plugins.check_options(cls, cell.options, ("input_size", "hidden_size"), where)
         one = next(trial for trial in trials if trial.cell == cell)
         try:
-            training.make_model(one, problems[one.length], cls)
+            make_model(one, problems[one.length], cls)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         except Exception:  # somebody's cell: its trials end in "error", with its own words

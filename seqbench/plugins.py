@@ -24,7 +24,10 @@ Kind = Literal["cells", "problems"]
 # name -> (spec, one line for `seqbench list`)
 BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
     "cells": {
-        "rnn": ("seqbench.cells.rnn:RNN", "vanilla RNN; options: nonlinearity (tanh, relu)"),
+        "rnn": (
+            "seqbench.cells.rnn:RNN",
+            "vanilla RNN; options: nonlinearity (tanh, relu), spectral_radius",
+        ),
         "gru": ("seqbench.cells.gru:GRU", "gated recurrent unit (Cho et al. 2014)"),
         "lstm": (
             "seqbench.cells.lstm:LSTM",

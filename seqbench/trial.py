@@ -5,32 +5,26 @@ Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from seqbench import plugins
-from seqbench.bptt import TimeChain, backpropagate, even_edges
+from seqbench.batches import Batches, generator, make_problem, seed_for
 from seqbench.flow import cotangents, probe_flow
 from seqbench.model import Model, build
+from seqbench.objective import evaluate, gradient_of_loss, make_optimizer, segment_length
 from seqbench.problems.batch import Batch, Problem
 from seqbench.task import PASSED, Trial
 
 PROBE_SIZE = 32
-SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the cache
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
-EVALUATION_CHUNK = 250  # sequences, and
-EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
 
 
 @dataclass
@@ -47,33 +41,6 @@ class Outcome:
     summary: dict[str, Any]
     curves: pd.DataFrame
     flow: pd.DataFrame
-
-
-def seed_for(purpose: str, trial: Trial, *, by_seed: bool = True) -> int:
-    """A seed of its own for each purpose; the cell has no part in it, so all cells share batches.
-
-    Args:
-        by_seed: False for what is the same in all trials of a length (the probe batch).
-    """
-    parts = [purpose, trial.problem.model_dump(), trial.length, trial.seed if by_seed else None]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def generator(purpose: str, trial: Trial, *, by_seed: bool = True) -> torch.Generator:
-    """A CPU generator seeded for one purpose."""
-    return torch.Generator().manual_seed(seed_for(purpose, trial, by_seed=by_seed))
-
-
-def make_problem(trial: Trial) -> Problem:
-    """The trial's problem at its length.
-
-    Raises:
-        InputError: no such problem, protocol or option, or the length is too short.
-    """
-    cls = plugins.load(plugins.resolve(trial.problem.name, "problems"))
-    plugins.check_options(cls, trial.problem.options, ("length",), "problem")
-    return cls(trial.length, **trial.problem.options)
 
 
 def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
@@ -130,91 +97,10 @@ def reproducible(device: str) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def segment_length(trial: Trial, steps: int) -> int:
-    """How long the training segments are: the card's choice, or SEGMENT, or the whole sequence."""
-    chosen = trial.training.segment
-    return min(SEGMENT if chosen == "auto" else chosen, steps)
-
-
-def gradient_of_loss(model: Model, problem: Problem, batch: Batch, segment: int) -> Tensor:
-    """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
-
-    The readout is applied only at scored steps, each segment's when its turn comes.
-    """
-    edges = even_edges(len(batch.inputs), segment)
-    weights_TB = batch.loss_weights() / batch.weights.shape[1]
-    scored = (batch.weights > 0).any(1).cpu()
-    total = torch.zeros((), device=batch.inputs.device)
-
-    def direct(i: int, outputs_tBH: Tensor) -> Tensor | None:
-        nonlocal total
-        stretch = slice(edges[i], edges[i + 1])
-        steps = scored[stretch].nonzero().squeeze(1).to(outputs_tBH.device)
-        if not len(steps):
-            return None
-        leaf = outputs_tBH.detach().requires_grad_()
-        losses_SB = problem.loss(model.readout(leaf[steps]), batch.targets[stretch][steps])
-        term = (losses_SB * weights_TB[stretch][steps]).sum()
-        term.backward()
-        total = total + term.detach()
-        return leaf.grad
-
-    backpropagate(TimeChain(model.stack, batch.inputs, edges).links(), (), direct)
-    return total
-
-
-@torch.no_grad()
-def evaluate(model: Model, problem: Problem, batch: Batch) -> dict[str, float]:
-    """The loss and the problem's numbers over a whole set, which is on the model's device."""
-    steps = batch.scored_steps()
-    model.eval()
-    outputs = [
-        _scored_outputs(model, inputs, steps)
-        for inputs in batch.inputs.split(EVALUATION_CHUNK, dim=1)
-    ]
-    model.train()
-    outputs_SNO, targets = torch.cat(outputs, 1), batch.targets[steps]
-    losses_SN = problem.loss(outputs_SNO, targets) * batch.loss_weights()[steps]
-    numbers = problem.score(outputs_SNO, targets, batch.weights[steps])
-    loss = losses_SN.sum(0).double().mean().item()
-    return {"loss": loss} | {name: float(number) for name, number in numbers.items()}
-
-
-def _scored_outputs(model: Model, inputs_TBI: Tensor, steps_S: Tensor) -> Tensor:
-    """The readout at the scored steps, [S, B, O]; a stretch at a time, to bound memory."""
-    chain, found, state = TimeChain(model.stack, inputs_TBI, []), [], ()
-    for start, stop in pairwise(even_edges(len(inputs_TBI), EVALUATION_STRETCH)):
-        outputs_tBH, state = chain.run(start, stop, state)
-        here = steps_S[(steps_S >= start) & (steps_S < stop)] - start
-        found.append(model.readout(outputs_tBH[here]))
-    return torch.cat(found)
-
-
 def recording_steps(every: int, steps: int) -> set[int]:
     """0, 10, 30, 100, 300, ... and every `every`, up to the last step."""
     thin = {scale * 10**power for power in range(1, len(str(steps)) + 1) for scale in (1, 3)}
     return {step for step in {0, steps, *thin, *range(0, steps, every)} if step <= steps}
-
-
-class Batches:
-    """Training batches, the same for every cell; a fixed training set starts over at its end."""
-
-    def __init__(self, trial: Trial, problem: Problem) -> None:
-        self.problem, self.batch_size = problem, trial.training.batch_size
-        self.seed = seed_for("train", trial)
-        self.generator = torch.Generator().manual_seed(self.seed)
-        self.drawn = 0  # sequences since the set began
-
-    def next(self) -> Batch:
-        """The next batch."""
-        size, whole = self.batch_size, self.problem.train_set
-        if whole:
-            if self.drawn == whole:
-                self.generator.manual_seed(self.seed)
-                self.drawn = 0
-            size = min(size, whole - self.drawn)  # the last batch of a set may be smaller
-            self.drawn += size
-        return self.problem.sample(size, self.generator)
 
 
 @dataclass
@@ -381,15 +267,3 @@ class _Run:
             }
             for anchor_B, lags_Bn in zip(anchors, self.problem.needed_lags(self.probe), strict=True)
         ]
-
-
-def make_optimizer(model: Model, trial: Trial) -> torch.optim.Optimizer:
-    """The card's optimiser. "rmsprop" has the papers' decay of 0.9, not torch's 0.99."""
-    rate = trial.learning_rate
-    match trial.training.optimizer:
-        case "adam":
-            return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(model.parameters(), lr=rate, alpha=0.9)
-        case "sgd":
-            return torch.optim.SGD(model.parameters(), lr=rate)

@@ -1,5 +1,6 @@
 """Cells, bundled and brought: what they compute, and how they are found."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -128,3 +129,20 @@ def test_a_name_that_two_packages_claim_is_an_error_that_names_both(monkeypatch)
     installed(Entry("mgu", "a:MGU", "package-a"), Entry("mgu", "b:MGU", "package-b"))
     with pytest.raises(InputError, match="package-a and package-b"):
         plugins.available("cells")
+
+
+@pytest.mark.parametrize("radius", [0.5, 1, 1.2])
+def test_the_spectral_radius_of_an_rnn_can_be_set(radius):
+    torch.manual_seed(0)
+    cell = RNN(2, 30, spectral_radius=radius)
+    eigenvalues = np.linalg.eigvals(cell.weight_hh_l0.detach().double().numpy())
+    assert np.abs(eigenvalues).max() == pytest.approx(radius, rel=1e-5)
+    torch.manual_seed(0)
+    plain = RNN(2, 30).weight_hh_l0
+    torch.testing.assert_close(cell.weight_hh_l0 / cell.weight_hh_l0[0, 0], plain / plain[0, 0])
+
+
+@pytest.mark.parametrize("radius", [0, -1.0, "big", True])
+def test_a_spectral_radius_that_can_not_be_is_refused(radius):
+    with pytest.raises(InputError, match="positive number"):
+        RNN(2, 3, spectral_radius=radius)

@@ -11,6 +11,8 @@ from torch import nn
 from seqbench import plugins
 from seqbench import task as cards
 from seqbench import trial as training
+from seqbench.batches import Batches, generator, make_problem
+from seqbench.objective import evaluate, gradient_of_loss, make_optimizer
 from seqbench.problems.adding import Adding
 
 CARD = """
@@ -71,20 +73,20 @@ def test_another_seed_gives_other_numbers_on_the_same_probe():
     trial = make()
     other = trial.model_copy(update={"seed": 1})
     assert run(trial).curves.loss[0] != run(other).curves.loss[0]
-    probes = [training.generator("probe", t, by_seed=False).initial_seed() for t in (trial, other)]
+    probes = [generator("probe", t, by_seed=False).initial_seed() for t in (trial, other)]
     assert probes[0] == probes[1]
 
 
 def test_all_cells_see_the_same_batches():
     problem = Adding(8)
-    batches = [training.Batches(make(cell), problem) for cell in ("rnn", "lstm")]
+    batches = [Batches(make(cell), problem) for cell in ("rnn", "lstm")]
     for _ in range(3):
         assert torch.equal(*(one.next().inputs for one in batches))
 
 
 def test_a_fixed_training_set_starts_over_in_the_same_order():
     problem = Adding(8, train_set=40)  # two batches of 16, one of 8
-    batches = training.Batches(make(), problem)
+    batches = Batches(make(), problem)
     drawn = [batches.next().inputs for _ in range(6)]
     assert [x.shape[1] for x in drawn] == [16, 16, 8, 16, 16, 8]
     assert all(torch.equal(drawn[i], drawn[i + 3]) for i in range(3))
@@ -96,11 +98,11 @@ def test_training_in_segments_is_training(name):
     """The loss curve is that of plain autograd over the whole sequence, up to rounding."""
     trial = make(name, **{"training.segment": 3, "training.clip_norm": 1.0})
     curves = run(trial).curves
-    problem = training.make_problem(trial)
+    problem = make_problem(trial)
     cls = plugins.load(plugins.resolve(name, "cells"))
     model = training.make_model(trial, problem, cls)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    batches = training.Batches(trial, problem)
+    batches = Batches(trial, problem)
     for _ in range(40):
         batch = batches.next()
         optimizer.zero_grad()
@@ -108,24 +110,22 @@ def test_training_in_segments_is_training(name):
         (problem.loss(outputs, batch.targets) * batch.loss_weights()).sum(0).mean().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    evaluations = training.generator("evaluation", trial)
+    evaluations = generator("evaluation", trial)
     for _ in range(5):
         last = problem.sample(50, evaluations)
-    assert training.evaluate(model, problem, last)["loss"] == pytest.approx(
-        curves.loss.iloc[-1], rel=1e-3
-    )
+    assert evaluate(model, problem, last)["loss"] == pytest.approx(curves.loss.iloc[-1], rel=1e-3)
 
 
 @pytest.mark.parametrize("problem", ["adding", "copy"])
 def test_the_training_loss_and_gradient_are_the_plain_ones(problem):
     trial = make("lstm", **{"problem.name": problem})
-    made = training.make_problem(trial)
+    made = make_problem(trial)
     cls = plugins.load("seqbench.cells.lstm:LSTM")
     batch = made.sample(5, torch.Generator().manual_seed(0))
     gradients, losses = [], []
     for segment in (1, 4, 1000):
         model = training.make_model(trial, made, cls)
-        losses.append(training.gradient_of_loss(model, made, batch, segment))
+        losses.append(gradient_of_loss(model, made, batch, segment))
         gradients.append([p.grad for p in model.parameters()])
     model = training.make_model(trial, made, cls)
     outputs = model.readout(model.stack(batch.inputs)[0])
@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged_with_its_step():
 def test_options_of_the_optimiser_are_those_of_the_papers():
     problem = Adding(8)
     model = training.make_model(make(), problem, nn.GRU)
-    optimizer = training.make_optimizer(model, make(**{"training.optimizer": "rmsprop"}))
+    optimizer = make_optimizer(model, make(**{"training.optimizer": "rmsprop"}))
     assert optimizer.defaults["alpha"] == 0.9
 
 
