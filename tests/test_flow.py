@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import seqbench
-from seqbench.flow import cotangents, gradient_flow, probe_flow, wanted_lags
+from seqbench.flow import gradient_flow, probe_flow
 from seqbench.model import Model, Stack, Unroll
+from seqbench.probe import cotangents, wanted_lags
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.transport import SEGMENT, cut, log10_norm, log10_root_sum_square
