@@ -293,11 +293,13 @@ def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read: {error}\nallowed: a task card in TOML") from None
     task = parse(text, str(path), overrides)
-    cells = _with_absolute_files(task.cells, path.parent)
-    diagnostics = _with_absolute_files(task.recording.diagnostics, path.parent)
-    recording = task.recording.model_copy(update={"diagnostics": diagnostics})
-    problem = task.problem.model_copy(update={"name": absolute(task.problem.name, path.parent)})
-    return task.model_copy(update={"cells": cells, "problem": problem, "recording": recording})
+    base = path.parent
+    problem = task.problem.model_copy(update={"name": absolute(task.problem.name, base)})
+    changes = {"cells": _with_absolute_files(task.cells, base), "problem": problem}
+    if task.recording.diagnostics:
+        diagnostics = _with_absolute_files(task.recording.diagnostics, base)
+        changes["recording"] = task.recording.model_copy(update={"diagnostics": diagnostics})
+    return task.model_copy(update=changes)
 
 
 def _with_absolute_files(brought: list, base: Path) -> list:
