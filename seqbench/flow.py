@@ -53,37 +53,66 @@ def gradient_flow(
     every: int = 1,
     kind: str | None = None,
 ) -> pd.DataFrame:
-    """The gradient norm at every boundary, for any layer or cell: gamma_t = dL_(>t) / d s_t.
+    """The norm of a gradient at every boundary between time steps, for any layer or cell.
 
-    Nothing of the module is changed: training mode, requires_grad, .grad and the random state are
-    left as they were. Measured in eval mode.
+    For each example, with s_t the whole state after t steps (h_t, or an LSTM's (h_t, c_t), whose
+    parts are independent coordinates) and L_(>t) the part of the loss that the outputs after t
+    make:
+
+        gamma_t = d L_(>t) / d s_t,    recorded: mean over examples of log10 |gamma_t|
+
+    With `loss=lambda outputs: outputs[-1] @ u` it is the output flow of the last step, and
+    log10_norm minus its value at lag 0 is S(k). With the loss of a trained model it is its loss
+    flow; the rest of the model belongs into the loss: `lambda outputs: criterion(head(outputs))`.
+
+    Exact in any range: the exponent is carried, and what float32 can't hold is computed again in
+    float64. Nothing of the module is changed: training mode, hooks, requires_grad, .grad and the
+    random state are left as they were. Measured in eval mode.
 
     Args:
-        layer: a torch layer (nn.LSTM, ...), or a step cell by torch's contract.
-        inputs: [T, B, I].
+        layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, or a `Model` of this
+            package, whose readout is then applied before the loss.
+        inputs: [T, B, I], on the layer's device.
         loss: outputs [T, B, H] -> [B], one loss an example; examples must not mix.
         every: record every so many steps, counted back from the end (and the initial state).
         kind: "layer" for a whole-sequence layer that is not an nn.RNNBase.
 
     Returns:
-        A DataFrame, one row for each layer, lag and part of the state ("all" together); columns
-        anchor (T), layer, time, lag, state, log10_norm (mean over examples), log10_p10, log10_p90,
-        n_zero, n_nonfinite. Lag 0 is the direct gradient of the last output.
+        A DataFrame, one row for each layer (0 first), lag and part of the state. Columns: anchor
+        (T), layer, time (the boundary after so many steps), lag (T - time, in steps), state ("h",
+        "c", "s2", ..., and "all" together), log10_norm (mean over the examples whose norm is
+        finite and not 0), log10_p10 and log10_p90 (percentiles over examples, an exact zero
+        counting as -inf), n_zero and n_nonfinite (how many examples). Lag 0 is the direct gradient
+        of the last output.
 
     Raises:
-        ValueError: inputs or the loss have another shape, or `every` is below 1.
+        ValueError: inputs or the loss have another shape, `every` is below 1, or the layer is none
+            that can be measured: another result when run twice, or for an example alone, or an
+            initial state that is not zeros.
+        InputError: a layer with batch_first or bidirectional set.
+
+    Source: the definition of vanishing gradients, Bengio, Simard & Frasconi 1994, section III; the
+    norms of d L / d s_t, Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
     if inputs.ndim != 3 or not inputs.shape[0] or not inputs.shape[1]:
         raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: [T, B, I], not empty")
     if every < 1:
         raise ValueError(f"every = {every}; allowed: 1 or more")
     steps, examples = inputs.shape[:2]
-    layer = layer if isinstance(layer, Stack) else as_layer(layer, kind)
+    objective = loss
+    if isinstance(layer, Model):
+        readout, layer = layer.readout, layer.stack
+
+        def objective(outputs: Tensor) -> Tensor:
+            return loss(readout(outputs))
+
+    elif not isinstance(layer, Stack):
+        layer = as_layer(layer, kind)
     lags = sorted({*range(0, steps + 1, every), steps})
     edges = cut({steps - lag for lag in lags}, steps)
     anchors_B = torch.full((examples,), steps, device=inputs.device)
     with measuring(layer):
-        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, loss)
+        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
 
         def direct(start: int, stop: int, outputs: Tensor) -> Tensor:
             return gradient_TBH[start:stop]

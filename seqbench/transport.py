@@ -140,7 +140,7 @@ class Walk:
         anchors_R: [R], the 1-based step that each row's lags count from.
 
     Raises:
-        ValueError: the layer's state=None is not a state of zeros.
+        ValueError: what `zero_state` raises.
     """
 
     def __init__(
@@ -305,13 +305,15 @@ def zero_state(layer: nn.Module, inputs_TBI: Tensor) -> tuple[Any, State]:
     """The nesting and the tensors of the state of zeros that `layer` starts from.
 
     Raises:
-        ValueError: the layer starts from something else when it is given no state.
+        ValueError: the layer starts from something else when it is given no state, gives other
+            numbers when run twice, or lets the examples of a batch mix.
     """
     with torch.no_grad():
         first, again = layer(inputs_TBI[:1], None), layer(inputs_TBI[:1], None)
         nesting = template(first[1])
         zeros = tuple(torch.zeros_like(part) for part in flatten(first[1]))
         given = layer(inputs_TBI[:1], unflatten(nesting, iter(zeros)))
+        alone = layer(inputs_TBI[:1, :1], None)[0]
     if not _same_numbers(first, again):
         raise ValueError(
             "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
@@ -321,6 +323,11 @@ def zero_state(layer: nn.Module, inputs_TBI: Tensor) -> tuple[Any, State]:
         raise ValueError(
             "the cell's state=None does not mean a state of zeros, "
             "so that there is no initial state to measure the gradient at"
+        )
+    if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ValueError(
+            "the cell gives an example other numbers when it is alone in its batch, so that no "
+            "example has a gradient of its own (is the batch taken for time or features?)"
         )
     return nesting, zeros
 

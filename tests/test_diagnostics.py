@@ -347,6 +347,28 @@ def test_credit_of_a_cell_that_adds(factor):
     assert Credit()(moment) == {"at marked steps": factor, "size at unmarked steps": 0.0}
 
 
+def test_credit_for_multiplication_is_relative_to_the_other_factor():
+    class Multiplication(Adding):
+        def value_gradient(self, batch):
+            values_TB, marked_TB = batch.inputs[..., 0], batch.inputs[..., 1] > 0
+            product_B = torch.where(marked_TB, values_TB, 1.0).prod(0)
+            return torch.where(marked_TB, product_B / values_TB, 0.0)
+
+    class Product(nn.Module):
+        def forward(self, x, state=None):
+            before = torch.zeros_like(x[:, :1]) if state is None else state
+            value, mark = x[:, :1], x[:, 1:]
+            first = before == 0  # the state is 0 until the first mark
+            return torch.where(mark > 0, torch.where(first, value, before * value), before)
+
+    moment = moment_of(Product(), Multiplication(30))
+    with torch.no_grad():
+        moment.model.readout.weight.fill_(1.0)
+    said = Credit()(moment)
+    assert said["at marked steps"] == pytest.approx(1.0, abs=1e-6)
+    assert said["size at unmarked steps"] == 0.0
+
+
 def test_credit_against_finite_differences():
     moment = moment_of(nn.GRU(2, 6), Adding(9), examples=3)
     wide, inputs = moment.model.double(), moment.batch.inputs.double()
