@@ -64,12 +64,14 @@ def as_layer(module: nn.Module, kind: str | None = None) -> nn.Module:
 
     Args:
         module: an nn.RNNBase, anything said to be a "layer", or a step cell.
-        kind: "layer", "cell" or None (an nn.RNNBase is a layer, all else a cell).
+        kind: "layer", "cell" or None (what the class says in an attribute `kind`; else an
+            nn.RNNBase is a layer and anything else a cell).
 
     Raises:
         InputError: a layer with batch_first or bidirectional set.
     """
-    if kind == "cell" or (kind is None and not isinstance(module, nn.RNNBase)):
+    by_type = "layer" if isinstance(module, nn.RNNBase) else "cell"
+    if (kind or getattr(type(module), "kind", by_type)) != "layer":
         return Unroll(module)
     for name in ("batch_first", "bidirectional"):
         if getattr(module, name, False):
