@@ -146,13 +146,13 @@ def flow(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, problems or cells.")] = "",
+    what: Annotated[str, typer.Argument(help="tasks, problems, cells or diagnostics.")] = "",
 ) -> None:
     """What there is by name."""
     from seqbench import plugins
     from seqbench import task as cards
 
-    kinds = ("tasks", "problems", "cells")
+    kinds = ("tasks", "problems", "cells", "diagnostics")
     if what and what not in kinds:
         raise InputError(f"list {what}\nallowed: {', '.join(kinds)}")
     for kind in [what] if what else kinds:
@@ -163,7 +163,7 @@ def list_(
         else:
             rows = {name: told for name, (_, told) in plugins.available(kind).items()}
         for name, told in rows.items():
-            print(f"  {name:<12} {told}")
+            print(f"  {name:<15} {told}")
 
 
 def _say(line: str) -> None:

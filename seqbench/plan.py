@@ -137,10 +137,12 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
         InputError: an option, a length or a class that can't be.
     """
     from seqbench.batches import make_problem
+    from seqbench.diagnostics import instruments
     from seqbench.trial import make_model
 
     trials = task.trials()
     problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
+    instruments.make(task.recording.diagnostics, problems[trials[0].length])
     for cell in task.cells:
         spec = cells[cell.label]
         where = f"cells ({cell.label})"

@@ -50,6 +50,8 @@ def execute(
         outcome = training.run(trial, cls, device=device, progress=progress)
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
+        if len(outcome.diagnostics):
+            frames["diagnostics"] = outcome.diagnostics
     except Exception as error:
         message = _printable(plugins.own_words(error))
         record["summary"] = {"status": "error", "error": message}
