@@ -6,6 +6,7 @@ import pytest
 
 from seqbench import InputError
 from seqbench import task as cards
+from seqbench.merge import merge
 
 CARD = """
 name = "mine"
@@ -132,7 +133,7 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
     small = cards.parse(CARD, "x", {"lengths": [10], "seeds": 1, "cells": ["rnn"]})
     large = cards.parse(CARD, "x")
     for stored, asked in ((small, large), (large, small)):
-        merged = cards.merge(stored, asked, "runs/mine")
+        merged = merge(stored, asked, "runs/mine")
         assert merged.lengths == [10, 20]
         assert merged.seeds == 2
         assert {cell.label for cell in merged.cells} == {"rnn", "lstm, wide"}
@@ -151,4 +152,4 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
 )
 def test_a_run_that_belongs_to_another_task_names_the_key(change, key):
     with pytest.raises(InputError, match=f"runs/mine belongs to another task: {key}"):
-        cards.merge(cards.parse(CARD, "x"), cards.parse(CARD, "x", change), "runs/mine")
+        merge(cards.parse(CARD, "x"), cards.parse(CARD, "x", change), "runs/mine")
