@@ -23,21 +23,21 @@ def with_widths(task: Task, reference: Cell, classes: dict[str, str | type]) -> 
         InputError: the reference itself is to be matched, a cell can't be built at some width, or
             none comes near.
     """
-    everywhere = task.training.match is not None
-    training = task.training.model_copy(update={"match": None})
+    everywhere = task.training.match
+    training = task.training.model_copy(update={"match": "width"})
     task = task.model_copy(update={"training": training})
-    if reference.match:
+    if reference.match == "parameters":
         raise InputError(
-            f"cells ({reference.label}): match = {reference.match!r} in the first cell\n"
+            f"cells ({reference.label}): match = 'parameters' in the first cell\n"
             "allowed: in all others; they are matched to the first"
         )
     cells, target = [], None
     for cell in task.cells:
-        matched = cell.match or (everywhere and not cell.hidden_size and cell != reference)
-        if matched:
+        wanted = "width" if cell.hidden_size or cell == reference else cell.match or everywhere
+        cell = cell.model_copy(update={"match": None})
+        if wanted == "parameters":
             if target is None:
                 target = _count(task, reference, plugins.resolve(reference.use, "cells"))
-            cell = cell.model_copy(update={"match": None})
             width = nearest_width(_counter(task, cell, classes[cell.label]), target)
             cell = cell.model_copy(update={"hidden_size": width})
         cells.append(cell)

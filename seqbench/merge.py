@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,11 +23,8 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
     for key in ("name", "first_seed"):
         if getattr(stored, key) != getattr(asked, key):
             raise _differs(where, key, getattr(stored, key), getattr(asked, key))
-    for table in ("problem", "training", "tuning", "recording"):
-        old, new = (_keys(getattr(task, table)) for task in (stored, asked))
-        for key in sorted(old.keys() | new.keys()):
-            if not _same(old.get(key), new.get(key)):
-                raise _differs(where, f"{table}.{key}", old.get(key), new.get(key))
+    for key, old, new in differences(stored, asked):
+        raise _differs(where, key, old, new)
     cells = {cell.label: cell for cell in stored.cells}
     for cell in asked.cells:
         if not _same(cells.setdefault(cell.label, cell).model_dump(), cell.model_dump()):
@@ -43,6 +41,35 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
             "seeds": max(stored.seeds, asked.seeds),
         }
     )
+
+
+def differences(old: Task, new: Task) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, old value, new value) for every difference in the tables, but for cells."""
+    for table in ("problem", "training", "tuning", "recording"):
+        before, after = (_keys(getattr(task, table)) for task in (old, new))
+        for key in sorted(before.keys() | after.keys()):
+            if not _same(before.get(key), after.get(key)):
+                yield f"{table}.{key}", before.get(key), after.get(key)
+
+
+def reopened(task: Task, card: Task) -> Task:
+    """A resolved task with what its card leaves to be found out taken out again: widths and rates.
+
+    Args:
+        card: where a cell of the same label says how these are found.
+    """
+    written = {cell.label: cell for cell in card.cells}
+    cells = []
+    for cell in task.cells:
+        entry = written.get(cell.label, cell)
+        update = {"match": entry.match}
+        if entry.hidden_size is None and "parameters" in (entry.match, card.training.match):
+            update["hidden_size"] = None
+        if entry.learning_rate is None and card.tuning:
+            update["learning_rate"] = None
+        cells.append(cell.model_copy(update=update))
+    training = task.training.model_copy(update={"match": card.training.match})
+    return task.model_copy(update={"cells": cells, "training": training})
 
 
 def _keys(table: BaseModel | None) -> dict[str, Any]:

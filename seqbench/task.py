@@ -100,11 +100,11 @@ class _Brought(_OpenTable):
 
 
 class Cell(_Brought):
-    """One entry of `cells`; match: take the width at which the model has about as many parameters
-    as the first cell's."""
+    """One entry of `cells`; match = "parameters": the width at which the model has about as many as
+    the first cell's, instead of the same width."""
 
     hidden_size: PositiveInt | None = None
-    match: Literal["parameters"] | None = None
+    match: Literal["width", "parameters"] | None = None
     learning_rate: PositiveFloat | None = None
     clip_norm: float | None = Field(default=None, ge=0.0)
     layers: PositiveInt = 1
@@ -130,7 +130,7 @@ class Training(_Table):
     steps: PositiveInt = 5000
     batch_size: PositiveInt = 64
     hidden_size: PositiveInt = 128
-    match: Literal["parameters"] | None = None
+    match: Literal["width", "parameters"] = "width"
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     clip_norm: float = NotNegative

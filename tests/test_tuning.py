@@ -13,6 +13,7 @@ import seqbench
 from seqbench import InputError, plan, tuning
 from seqbench import task as cards
 from seqbench.match import nearest_width
+from seqbench.merge import reopened
 from seqbench.sweep import carry_out
 
 CARD = """
@@ -47,12 +48,6 @@ def card(tmp_path):
 class Small(nn.GRUCell):
     """Given as a class, so that it runs in this process."""
 
-    built = 0
-
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        Small.built += 1
-
 
 # --- widths ---
 
@@ -80,7 +75,9 @@ def test_all_cells_can_be_matched(card, tmp_path):
     rnn, gru, lstm = plan.plan(card(text), tmp_path / "run").task.cells
     assert (rnn.hidden_size, lstm.hidden_size) == (None, 3), "the reference; one that says its own"
     assert gru.hidden_size == 6
-    assert plan.plan(card(text), tmp_path / "run").task.training.match is None
+    assert plan.plan(card(text), tmp_path / "run").task.training.match == "width"
+    text = text.replace("layers = 2", 'match = "width"')
+    assert plan.plan(card(text), tmp_path / "run").task.cells[1].hidden_size is None
 
 
 @given(st.integers(1, 5000), st.integers(1, 9), st.integers(0, 50))
@@ -97,7 +94,11 @@ def test_the_nearest_width_is_the_nearest(target, square, line):
     [
         ('"rnn"', '{ use = "rnn", match = "parameters" }', "match = 'parameters' in the first"),
         ('match = "parameters"', 'match = "parameters", hidden_size = 3', "can't both be set"),
-        ('match = "parameters"', 'match = "width"', "match = 'width'\nallowed: 'parameters'"),
+        (
+            'match = "parameters"',
+            'match = "area"',
+            "match = 'area'\nallowed: 'width' or 'parameters'",
+        ),
         ('match = "parameters"', "clip_norm = -1.0", "clip_norm = -1.0\nallowed: 0.0 or more"),
         ("steps = 4", "steps = 4\nclip_value = 1.0", ""),
         ("seeds = 2", "seeds = 1001", "the seeds reach tuning.first_seed"),
@@ -205,6 +206,31 @@ def test_the_best_rate_solves_most_then_soonest_then_lowest():
         ("neither", 0.3, 4, 0, 99.0, math.inf), ("neither", 0.1, 4, 0, 99.0, math.inf),
     ], columns=columns)  # fmt: skip
     assert tuning.best(found) == {"most": 0.2, "soonest": 0.2, "lowest": 0.2, "neither": 0.3}
+
+
+def test_the_report_shows_what_was_tried(card, tmp_path):
+    results = carry_out(small(card, tmp_path), quiet=True)
+    text = (seqbench.report(results).parent / "report.md").read_text()
+    rate = results.task.cells[0].learning_rate
+    assert "Chosen for each cell from 0.001 and 0.01" in text
+    assert f"The choice: {rate:g} (Small)" in text
+    tried = pd.read_csv(tmp_path / "run" / "report" / "tables" / "tuning.csv")
+    assert tried["learning_rate"].tolist() == [0.001, 0.01]
+    assert tried.loc[tried["chosen"], "learning_rate"].tolist() == [rate]
+
+
+def test_what_a_card_leaves_open_is_no_difference(card, tmp_path):
+    written = cards.load(card(CARD + TUNING))
+    rnn, gru, lstm = written.cells
+    found = [
+        rnn.model_copy(update={"learning_rate": 0.1}),
+        gru.model_copy(update={"learning_rate": 0.1, "hidden_size": 8, "match": None}),
+        lstm,
+    ]
+    resolved = written.model_copy(update={"cells": found})
+    assert reopened(resolved, written) == written
+    other = [*found[:2], lstm.model_copy(update={"learning_rate": 0.1})]
+    assert reopened(resolved.model_copy(update={"cells": other}), written) != written
 
 
 def test_another_grid_is_another_task(card, tmp_path):
