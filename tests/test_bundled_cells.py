@@ -1,6 +1,9 @@
 """The bundled cells against independent formulas, in float64."""
 
+import inspect
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -326,6 +329,16 @@ def test_gradients_are_what_differences_say(name, options):
         return torch.func.functional_call(layer, given, (x,))[0]
 
     assert torch.autograd.gradcheck(outputs, (x, *layer.parameters()))
+
+
+def test_every_cell_and_option_is_documented():
+    page = (Path(__file__).parent.parent / "docs" / "cells.md").read_text()
+    for name in plugins.BUILTIN["cells"]:
+        row = re.search(rf"^\| {name} \|.*$", page, re.M)
+        assert row, name
+        options = inspect.signature(plugins.load(plugins.resolve(name, "cells"))).parameters
+        for option in list(options)[2:]:
+            assert f"`{option}`" in row[0], (name, option)
 
 
 @pytest.mark.parametrize(

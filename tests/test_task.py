@@ -65,8 +65,9 @@ def test_bundled_cards_are_complete(name):
     assert task.description
     for table in ("training", "recording"):
         assert set(written[table]) >= set(getattr(task, table).model_fields_set)
-    needed = {"steps", "batch_size", "hidden_size", "optimizer", "learning_rate", "eval_every",
-              "eval_size", "stop_when_solved"}  # fmt: skip
+    needed = {"steps", "batch_size", "hidden_size", "optimizer", "eval_every", "eval_size",
+              "stop_when_solved"}  # fmt: skip
+    needed |= set() if task.tuning else {"learning_rate"}
     assert needed <= set(written["training"])
 
 
