@@ -12,6 +12,7 @@ from torch import nn
 import seqbench
 from seqbench import InputError, plan, tuning
 from seqbench import task as cards
+from seqbench.cli import main
 from seqbench.match import nearest_width
 from seqbench.merge import reopened
 from seqbench.sweep import carry_out
@@ -195,6 +196,27 @@ def test_a_cell_that_fails_at_every_rate_ends_in_errors(card, tmp_path):
     results = carry_out(planned, quiet=True)
     assert (results.trials["status"] == "error").all()
     assert results.task.cells[0].learning_rate == 1e-3, "the first of the grid"
+
+
+def test_the_command_shows_both_phases_and_runs_them(card, tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.py").write_text("from torch.nn import GRUCell as Mine\n")
+    out = tmp_path / "run"
+
+    def command(*words):
+        monkeypatch.setattr("sys.argv", ["seqbench", "run", card(CARD + TUNING), *words,
+                            "--cells", f"{tmp_path}/mine.py:Mine", "--out", str(out)])  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capsys.readouterr()
+
+    shown = command("--dry-run").out
+    assert "small-tuning: 2 trials, 0 finished, 2 to run" in shown
+    assert "Mine @ 0.001 T=6 seed 1000: at most 4 steps" in shown
+    assert "small: 4 trials, 0 finished, 4 to run" in shown
+    assert not out.exists()
+    assert "first the learning rates, of 0.001, 0.01: 2 trials" in command("--workers", "1").err
+    assert "small: 4 trials, 4 finished, 0 to run" in command("--dry-run").out
 
 
 def test_the_best_rate_solves_most_then_soonest_then_lowest():

@@ -184,6 +184,8 @@ def cells(results: Results) -> pd.DataFrame:
     rows = []
     for cell in results.task.cells:
         counts = trials.loc[trials["cell"] == cell.label, "parameters"].dropna().unique()
+        clip = {} if cell.clip_norm is None else {"clip_norm": cell.clip_norm}
+        set_by_card = cell.options | clip
         rows.append({
             "cell": cell.label,
             "use": without_folder(cell.use),
@@ -191,7 +193,7 @@ def cells(results: Results) -> pd.DataFrame:
             "layers": cell.layers,
             "learning_rate": cell.learning_rate or training.learning_rate,
             "parameters": ", ".join(f"{int(count):,}" for count in sorted(counts)),
-            "options": ", ".join(f"{key} = {value}" for key, value in cell.options.items()),
+            "options": ", ".join(f"{key} = {value}" for key, value in set_by_card.items()),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
