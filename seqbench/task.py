@@ -147,6 +147,12 @@ class Training(_Table):
         return self
 
 
+def _sorted(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError("a value is given twice")
+    return sorted(values)
+
+
 class Tuning(_Table):
     """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
     on which seeds; those are not reported."""
@@ -155,6 +161,8 @@ class Tuning(_Table):
     lengths: list[PositiveInt] = Field(min_length=1)
     seeds: PositiveInt = 1
     first_seed: PositiveInt = 1000
+
+    _each_once = field_validator("learning_rates", "lengths")(_sorted)
 
 
 class Recording(_Table):
@@ -246,12 +254,7 @@ class Task(_Table):
     tuning: Tuning | None = None
     recording: Recording = Recording()
 
-    @field_validator("lengths")
-    @classmethod
-    def _distinct_lengths(cls, lengths: list[int]) -> list[int]:
-        if len(set(lengths)) < len(lengths):
-            raise ValueError("a length is given twice")
-        return sorted(lengths)
+    _each_length_once = field_validator("lengths")(_sorted)
 
     @field_validator("cells")
     @classmethod

@@ -40,7 +40,7 @@ def grid(task: Task, cells: list[Cell]) -> Task:
             "name": f"{task.name}-tuning",
             "description": f"Which learning rate serves which cell of the task {task.name}?",
             "cells": tried,
-            "lengths": sorted(task.tuning.lengths),
+            "lengths": task.tuning.lengths,
             "seeds": task.tuning.seeds,
             "first_seed": task.tuning.first_seed,
             "tuning": None,
@@ -76,7 +76,7 @@ def table(tried: Results) -> pd.DataFrame:
 
 def best(found: pd.DataFrame) -> dict[str, float]:
     """Cell -> the rate that serves it best: most trials solved, then fewest steps, then lowest
-    loss, then first in the grid.
+    loss, then the smallest of the grid.
 
     Args:
         found: from `table`.

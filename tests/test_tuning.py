@@ -105,6 +105,7 @@ def test_the_nearest_width_is_the_nearest(target, square, line):
         ("seeds = 2", "seeds = 1001", "the seeds reach tuning.first_seed"),
         ("lengths = [6]", "", "tuning.lengths is missing"),
         ("[1e-3, 1e-2]", "[]", "tuning.learning_rates = \\[\\]\nallowed: at least one"),
+        ("[1e-3, 1e-2]", "[0.1, 0.1]", "tuning.learning_rates: a value is given twice"),
         ("[1e-3, 1e-2]", "[0.0]", "tuning.learning_rates\\[0\\] = 0.0\nallowed: more than 0"),
     ],
 )
@@ -195,7 +196,7 @@ def test_a_cell_that_fails_at_every_rate_ends_in_errors(card, tmp_path):
     planned = plan.plan(card(CARD + TUNING), tmp_path / "run", cells=[Failing])
     results = carry_out(planned, quiet=True)
     assert (results.trials["status"] == "error").all()
-    assert results.task.cells[0].learning_rate == 1e-3, "the first of the grid"
+    assert results.task.cells[0].learning_rate == 1e-3, "the smallest"
 
 
 def test_the_command_shows_both_phases_and_runs_them(card, tmp_path, monkeypatch, capsys):
