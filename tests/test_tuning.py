@@ -173,6 +173,22 @@ def test_a_tuned_run_goes_on_where_it_stopped(card, tmp_path, monkeypatch):
     assert len(small(card, tmp_path, seeds=3).missing) == 2, "one more seed at both lengths"
 
 
+def test_a_cell_that_is_added_later_is_tuned_alone(card, tmp_path):
+    class Later(Small):
+        pass
+
+    rate = carry_out(small(card, tmp_path), quiet=True).task.cells[0].learning_rate
+    planned = plan.plan(card(CARD + TUNING), tmp_path / "run", cells=[Small, Later])
+    assert {trial.cell.label for trial in planned.first.missing} == {
+        "Later @ 0.001",
+        "Later @ 0.01",
+    }
+    results = carry_out(planned, quiet=True)
+    assert results.task.cells[0].learning_rate == rate
+    assert len(results.tuning.trials) == 4
+    assert (results.trials["status"] == "done").all()
+
+
 def test_a_rate_once_chosen_stays(card, tmp_path):
     results = carry_out(small(card, tmp_path), quiet=True)
     for folder in (tmp_path / "run" / "tuning" / "trials").iterdir():
