@@ -99,7 +99,7 @@ def run(
 
     terminal.print_comparison(results)
     print(f"\nnext: seqbench report {planned.path}")
-    if not all(plan.finished(planned.path, trial) for trial in planned.task.trials()):
+    if plan.lay_out(planned.path, planned.task, planned.cells).missing:
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
         raise typer.Exit(1)
@@ -202,6 +202,8 @@ def _settings(given: list[str]) -> dict[str, Any]:
 def _show_plan(planned) -> None:
     from seqbench.progress import name
 
+    if planned.first:
+        _show_plan(planned.first)
     total, missing = len(planned.task.trials()), len(planned.missing)
     print(f"{planned.task.name}: {total} trials, {total - missing} finished, {missing} to run, "
           f"into {planned.path}")  # fmt: skip
@@ -210,10 +212,10 @@ def _show_plan(planned) -> None:
 
 
 def _finished(planned) -> str:
-    from seqbench.plan import finished
+    from seqbench.plan import lay_out
 
-    trials = planned.task.trials()
-    return f"{sum(finished(planned.path, trial) for trial in trials)} of {len(trials)}"
+    total = len(planned.task.trials())
+    return f"{total - len(lay_out(planned.path, planned.task, planned.cells).missing)} of {total}"
 
 
 def _say_what_is_finished(planned) -> None:

@@ -59,17 +59,28 @@ class Model(nn.Module):
         self.readout = readout
 
 
+def is_layer(cls: type, kind: str | None = None) -> bool:
+    """Whether a class takes whole sequences, by torch's layer contract, or a step at a time.
+
+    Args:
+        kind: "layer" or "cell", as a card may say; None: what the class says itself in an attribute
+            `kind`, else an nn.RNNBase is a layer and anything else a cell.
+    """
+    by_base = "layer" if issubclass(cls, nn.RNNBase) else "cell"
+    return (kind or getattr(cls, "kind", by_base)) == "layer"
+
+
 def as_layer(module: nn.Module, kind: str | None = None) -> nn.Module:
     """Give a cell the layer contract; leave a layer alone.
 
     Args:
-        module: an nn.RNNBase, anything said to be a "layer", or a step cell.
-        kind: "layer", "cell" or None (an nn.RNNBase is a layer, all else a cell).
+        module: a layer or a step cell.
+        kind: which of the two, as for `is_layer`.
 
     Raises:
         InputError: a layer with batch_first or bidirectional set.
     """
-    if kind == "cell" or (kind is None and not isinstance(module, nn.RNNBase)):
+    if not is_layer(type(module), kind):
         return Unroll(module)
     for name in ("batch_first", "bidirectional"):
         if getattr(module, name, False):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqbench import plugins, results
+from seqbench import match, plugins, results, tuning
 from seqbench import task as cards
 from seqbench.errors import InputError
+from seqbench.merge import merge
 from seqbench.task import Cell, Task, Trial
 
 
@@ -23,6 +24,8 @@ class Plan:
         stored: the task of the folder afterwards: what was there and what is asked.
         missing: trials that are not finished, largest first.
         cells: label -> resolved spec, or a class that was given as one.
+        first: what has to be run before, to choose learning rates; None if they are known. The
+            trials of cells that wait for theirs are among the missing, without a rate.
     """
 
     path: Path
@@ -30,6 +33,7 @@ class Plan:
     stored: Task
     missing: list[Trial]
     cells: dict[str, str | type] = field(default_factory=dict)
+    first: Plan | None = None
 
 
 def plan(
@@ -62,7 +66,7 @@ def plan(
         asked = cards.parse(task.to_toml(), where, changes)
     else:
         asked = cards.load(where, changes)
-    specs: dict[str, str | type] = {}
+    reference, specs = asked.cells[0], {}
     if isinstance(cells, str):
         cells = split_labels(cells, [cell.label for cell in asked.cells])
     if cells is not None:
@@ -72,11 +76,29 @@ def plan(
         for cell in asked.cells:
             specs.setdefault(cell.label, plugins.resolve(cell.use, "cells"))
         check(asked, specs)
+        asked = match.with_widths(asked, reference, specs)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    path = Path(out) if out is not None else Path("runs") / asked.name
+    return lay_out(Path(out) if out is not None else Path("runs") / asked.name, asked, specs)
+
+
+def lay_out(
+    path: Path, asked: Task, specs: dict[str, str | type], *, choose_now: bool = False
+) -> Plan:
+    """What of a checked task is missing in a folder.
+
+    Args:
+        asked: its widths are resolved.
+        specs: label -> resolved spec or class.
+        choose_now: choose learning rates from what there is, even where a tuning trial has no
+            result.
+
+    Raises:
+        InputError: the folder belongs to another task, or a cell has changed since.
+    """
     stored = results.read_task(path)
-    whole = asked if stored is None else cards.merge(stored, asked, str(path))
+    asked, first = with_rates(path, asked, stored, specs, choose_now)
+    whole = asked if stored is None else merge(stored, asked, str(path))
     missing = []
     for trial in asked.trials():
         record = results.read_record(path, trial)
@@ -85,7 +107,45 @@ def plan(
         else:
             check_unchanged(path, trial, record, specs[trial.cell.label])
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
-    return Plan(path, asked, whole, missing, specs)
+    return Plan(path, asked, whole, missing, specs, first)
+
+
+def with_rates(
+    path: Path,
+    task: Task,
+    stored: Task | None,
+    specs: dict[str, str | type],
+    choose_now: bool,
+) -> tuple[Task, Plan | None]:
+    """The task with the learning rates that are known by now, and what must be run for the others.
+
+    A choice that the run's task.toml has is final; else it is made once all trials of the cell at
+    all rates are there.
+    """
+    if task.tuning is None:
+        return task, None
+    rates = {cell.label: cell.learning_rate for cell in (stored.cells if stored else [])}
+    rates |= {cell.label: cell.learning_rate for cell in task.cells if cell.learning_rate}
+    untried = [cell for cell in task.cells if not rates.get(cell.label)]
+    first = None
+    if untried:
+        labels = {
+            tuning.label(cell.label, rate): cell.label
+            for cell in untried
+            for rate in task.tuning.learning_rates
+        }
+        first = lay_out(path / results.TUNING, tuning.grid(task, untried),
+                        {tried: specs[label] for tried, label in labels.items()})  # fmt: skip
+        waiting = {labels[trial.cell.label] for trial in first.missing}
+        if choose_now or len(waiting) < len(untried):
+            chosen = tuning.best(tuning.table(results.load(first.path)))
+            rates |= {cell.label: chosen[cell.label] for cell in untried
+                      if choose_now or cell.label not in waiting}  # fmt: skip
+        if choose_now or not waiting:
+            first = None
+    cells = [cell.model_copy(update={"learning_rate": rates.get(cell.label)})
+             for cell in task.cells]  # fmt: skip
+    return task.model_copy(update={"cells": cells}), first
 
 
 def choose(task: Task, wanted: Iterable[str | type]) -> tuple[list[Cell], dict[str, type]]:
@@ -169,11 +229,6 @@ def check_unchanged(path: Path, trial: Trial, record: dict[str, Any], cell: str 
             f"{cell.rpartition(':')[0]} has changed since {path} was run with it\n"
             f"allowed: another --out, or remove {path / 'trials' / trial.folder} and its like"
         )
-
-
-def finished(path: Path, trial: Trial) -> bool:
-    """Whether a trial of a run has a result."""
-    return is_result(results.read_record(path, trial))
 
 
 def is_result(record: dict[str, Any] | None) -> bool:

@@ -3,6 +3,7 @@
     runs/adding/task.toml                      the task as it was resolved
     runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
                                                diagnostics.parquet, trial.json (last)
+    runs/adding/tuning/                        a run itself: see seqbench.tuning
 
 Parquet and JSON only: opening a run that somebody sent you never runs code.
 """
@@ -14,6 +15,7 @@ import math
 import os
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ FLOW_COLUMNS = [
 DIAGNOSTIC_COLUMNS = [
     "cell", "length", "seed", "step", "diagnostic", "quantity", "index", "value",
 ]  # fmt: skip
+TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
 STATUSES = ("solved", "done", "diverged", "error")  # and "interrupted", which has no record
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
@@ -61,6 +64,12 @@ class Results:
     flow: pd.DataFrame
     diagnostics: pd.DataFrame
     records: dict[str, dict[str, Any]]
+
+    @cached_property
+    def tuning(self) -> Results | None:
+        """The trials that the learning rates were chosen by; None where none were."""
+        path = self.path / TUNING
+        return load(path) if self.task.tuning and read_task(path) else None
 
     def __repr__(self) -> str:
         counts = self.trials["status"].value_counts().to_dict()

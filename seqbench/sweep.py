@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import results
-from seqbench import task as cards
 from seqbench.errors import InputError
-from seqbench.plan import Plan, plan
+from seqbench.merge import merge
+from seqbench.plan import Plan, lay_out, plan
 from seqbench.progress import Display, display, size
 from seqbench.task import Task, Trial
 
@@ -65,7 +65,7 @@ def run(
 def carry_out(
     planned: Plan, *, workers: int | None = None, device: str = "cpu", quiet: bool = False
 ) -> results.Results:
-    """Run what a plan says is missing, and open the run.
+    """Run what a plan says is missing, learning rates first, and open the run.
 
     Raises:
         InputError: no such device, or the folder can't be written.
@@ -73,6 +73,14 @@ def carry_out(
     """
     device = check_device(device)
     check_workers(workers)
+    if planned.first:
+        if not quiet:
+            tuning = planned.task.tuning
+            rates = ", ".join(f"{rate:g}" for rate in tuning.learning_rates)
+            print(f"first the learning rates, of {rates}: {len(planned.first.missing)} trials",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        carry_out(planned.first, workers=workers, device=device, quiet=quiet)
+        planned = lay_out(planned.path, planned.task, planned.cells, choose_now=True)
     make_folder(planned)
     here, away = [], []
     for trial in planned.missing:
@@ -120,7 +128,7 @@ def make_folder(planned: Plan) -> None:
     try:
         # Once more: another command may have added to the task since the plan was made.
         stored = results.read_task(planned.path)
-        whole = cards.merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
+        whole = merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
         results.write_task(planned.path, whole)
         (planned.path / "trials").mkdir(exist_ok=True)
     except OSError as error:

@@ -100,12 +100,21 @@ class _Brought(_OpenTable):
 
 
 class Cell(_Brought):
-    """One entry of `cells`."""
+    """One entry of `cells`; match = "parameters": the width at which the model has about as many as
+    the first cell's, instead of the same width."""
 
     hidden_size: PositiveInt | None = None
+    match: Literal["width", "parameters"] | None = None
     learning_rate: PositiveFloat | None = None
+    clip_norm: float | None = Field(default=None, ge=0.0)
     layers: PositiveInt = 1
     kind: Literal["cell", "layer"] | None = None
+
+    @model_validator(mode="after")
+    def _one_width(self) -> Cell:
+        if self.match and self.hidden_size:
+            raise ValueError("match and hidden_size can't both be set")
+        return self
 
 
 class Diagnostic(_Brought):
@@ -121,6 +130,7 @@ class Training(_Table):
     steps: PositiveInt = 5000
     batch_size: PositiveInt = 64
     hidden_size: PositiveInt = 128
+    match: Literal["width", "parameters"] = "width"
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     clip_norm: float = NotNegative
@@ -135,6 +145,24 @@ class Training(_Table):
         if self.clip_norm and self.clip_value:
             raise ValueError("clip_norm and clip_value can't both be set")
         return self
+
+
+def _sorted(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError("a value is given twice")
+    return sorted(values)
+
+
+class Tuning(_Table):
+    """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
+    on which seeds; those are not reported."""
+
+    learning_rates: list[PositiveFloat] = Field(min_length=1)
+    lengths: list[PositiveInt] = Field(min_length=1)
+    seeds: PositiveInt = 1
+    first_seed: PositiveInt = 1000
+
+    _each_once = field_validator("learning_rates", "lengths")(_sorted)
 
 
 class Recording(_Table):
@@ -179,6 +207,12 @@ class Trial(_Table):
         return self.cell.learning_rate or self.training.learning_rate
 
     @property
+    def clip_norm(self) -> float:
+        """The cell's own bound, or the task's; 0: none."""
+        own = self.cell.clip_norm
+        return self.training.clip_norm if own is None else own
+
+    @property
     def key(self) -> str:
         """Hash of the configuration and the schema version, 16 hexadecimal digits.
 
@@ -201,7 +235,9 @@ class Task(_Table):
 
     Attributes:
         name, lengths, seeds, cells, problem, training, recording: what is run; `seeds` trials of
-            each cell and length, numbered from 0.
+            each cell and length, numbered from first_seed.
+        tuning: how each cell that has no learning rate of its own gets one; None: they all have the
+            one of [training].
         description, paper, deviations: for people; nothing that is computed depends on them.
     """
 
@@ -211,22 +247,31 @@ class Task(_Table):
     deviations: list[str] = []
     lengths: list[PositiveInt] = Field(min_length=1)
     seeds: PositiveInt
+    first_seed: int = Field(default=0, ge=0)
     cells: list[Cell] = Field(min_length=1)
     problem: ProblemTable
     training: Training = Training()
+    tuning: Tuning | None = None
     recording: Recording = Recording()
 
-    @field_validator("lengths")
-    @classmethod
-    def _distinct_lengths(cls, lengths: list[int]) -> list[int]:
-        if len(set(lengths)) < len(lengths):
-            raise ValueError("a length is given twice")
-        return sorted(lengths)
+    _each_length_once = field_validator("lengths")(_sorted)
 
     @field_validator("cells")
     @classmethod
     def _distinct_labels(cls, cells: list[Cell]) -> list[Cell]:
         return _labels_differ(cells, "cells")
+
+    @model_validator(mode="after")
+    def _tuned_apart(self) -> Task:
+        if self.tuning and self.first_seed + self.seeds > self.tuning.first_seed:
+            raise ValueError("the seeds reach tuning.first_seed; the two must not overlap")
+        return self
+
+    @model_validator(mode="after")
+    def _one_clip(self) -> Task:
+        if self.training.clip_value and any(cell.clip_norm for cell in self.cells):
+            raise ValueError("training.clip_value and a cell's clip_norm can't both be set")
+        return self
 
     def trials(self) -> list[Trial]:
         """Every cell at every length with every seed, in the card's order."""
@@ -239,7 +284,7 @@ class Task(_Table):
             Trial(cell=cell, length=length, seed=seed, **shared)
             for cell in self.cells
             for length in self.lengths
-            for seed in range(self.seeds)
+            for seed in range(self.first_seed, self.first_seed + self.seeds)
         ]
 
     def to_toml(self) -> str:
@@ -250,6 +295,7 @@ class Task(_Table):
 _TABLES = {
     "problem": ProblemTable,
     "training": Training,
+    "tuning": Tuning,
     "recording": Recording,
     "cells": Cell,
     "diagnostics": Diagnostic,
@@ -343,51 +389,6 @@ def bundled() -> dict[str, Path]:
     installed = package / "tasks"
     folder = installed if installed.is_dir() else package.parent / "tasks"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def merge(stored: Task, asked: Task, where: str) -> Task:
-    """The task of a run directory after more is asked of it.
-
-    Cells, lengths and seeds may grow; what is there stays.
-
-    Raises:
-        InputError: anything else differs; names the first key.
-    """
-    if stored.name != asked.name:
-        raise _differs(where, "name", stored.name, asked.name)
-    for table in ("problem", "training", "recording"):
-        old, new = getattr(stored, table).model_dump(), getattr(asked, table).model_dump()
-        for key in sorted(old.keys() | new.keys()):
-            if not _same(old.get(key), new.get(key)):
-                raise _differs(where, f"{table}.{key}", old.get(key), new.get(key))
-    cells = {cell.label: cell for cell in stored.cells}
-    for cell in asked.cells:
-        if not _same(cells.setdefault(cell.label, cell).model_dump(), cell.model_dump()):
-            raise _differs(
-                where,
-                f"cells ({cell.label})",
-                cells[cell.label].model_dump(exclude_none=True),
-                cell.model_dump(exclude_none=True),
-            )
-    return asked.model_copy(
-        update={
-            "cells": list(cells.values()),
-            "lengths": sorted({*stored.lengths, *asked.lengths}),
-            "seeds": max(stored.seeds, asked.seeds),
-        }
-    )
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Whether two values give a trial the same key: 1 and 1.0 don't."""
-    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
-
-
-def _differs(where: str, key: str, old: Any, new: Any) -> InputError:
-    return InputError(
-        f"{where} belongs to another task: {key} = {old!r} there, {new!r} here\n"
-        "allowed: the same task with more cells, lengths or seeds, or another --out"
-    )
 
 
 def _put(card: dict, dotted: str, value: Any) -> None:

@@ -174,8 +174,8 @@ class _Run:
         norm = nn.utils.get_total_norm(gradients)
         self.norms.append(norm)
         self.readings.after_backward(self.moment(number, batch))
-        if training.clip_norm:
-            nn.utils.clip_grads_with_norm_(parameters, training.clip_norm, norm)
+        if self.trial.clip_norm:
+            nn.utils.clip_grads_with_norm_(parameters, self.trial.clip_norm, norm)
         if training.clip_value:
             nn.utils.clip_grad_value_(parameters, training.clip_value)
         self.optimizer.step()

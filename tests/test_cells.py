@@ -51,6 +51,9 @@ def test_an_rnnbase_is_a_layer_and_anything_else_a_cell():
     assert isinstance(as_layer(nn.GRU(2, 3)), nn.GRU)
     assert isinstance(as_layer(nn.GRUCell(2, 3)), Unroll)
     assert isinstance(as_layer(nn.Linear(2, 3), kind="layer"), nn.Linear)
+    says_so = type("SaysSo", (nn.Linear,), {"kind": "layer"})
+    assert isinstance(as_layer(says_so(2, 3)), says_so)
+    assert isinstance(as_layer(says_so(2, 3), kind="cell"), Unroll), "the card has the last word"
     for flag in ("batch_first", "bidirectional"):
         with pytest.raises(InputError, match=f"{flag} = True"):
             as_layer(nn.LSTM(2, 3, **{flag: True}))

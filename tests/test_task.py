@@ -6,6 +6,7 @@ import pytest
 
 from seqbench import InputError
 from seqbench import task as cards
+from seqbench.merge import merge
 
 CARD = """
 name = "mine"
@@ -64,8 +65,9 @@ def test_bundled_cards_are_complete(name):
     assert task.description
     for table in ("training", "recording"):
         assert set(written[table]) >= set(getattr(task, table).model_fields_set)
-    needed = {"steps", "batch_size", "hidden_size", "optimizer", "learning_rate", "eval_every",
-              "eval_size", "stop_when_solved"}  # fmt: skip
+    needed = {"steps", "batch_size", "hidden_size", "optimizer", "eval_every", "eval_size",
+              "stop_when_solved"}  # fmt: skip
+    needed |= set() if task.tuning else {"learning_rate"}
     assert needed <= set(written["training"])
 
 
@@ -132,7 +134,7 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
     small = cards.parse(CARD, "x", {"lengths": [10], "seeds": 1, "cells": ["rnn"]})
     large = cards.parse(CARD, "x")
     for stored, asked in ((small, large), (large, small)):
-        merged = cards.merge(stored, asked, "runs/mine")
+        merged = merge(stored, asked, "runs/mine")
         assert merged.lengths == [10, 20]
         assert merged.seeds == 2
         assert {cell.label for cell in merged.cells} == {"rnn", "lstm, wide"}
@@ -151,4 +153,4 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
 )
 def test_a_run_that_belongs_to_another_task_names_the_key(change, key):
     with pytest.raises(InputError, match=f"runs/mine belongs to another task: {key}"):
-        cards.merge(cards.parse(CARD, "x"), cards.parse(CARD, "x", change), "runs/mine")
+        merge(cards.parse(CARD, "x"), cards.parse(CARD, "x", change), "runs/mine")

@@ -6,6 +6,7 @@ import shlex
 
 from seqbench import task as cards
 from seqbench.errors import InputError
+from seqbench.merge import differences, reopened
 from seqbench.task import Task
 
 
@@ -26,6 +27,7 @@ def _of_bundled(task: Task) -> str | None:
         card = cards.load(task.name)
     except InputError:  # an installation with a broken card still reports other runs
         return None
+    task = reopened(task, card)
     words = ["seqbench", "run", task.name]
     cells = {cell.label: cell for cell in card.cells}
     if any(cells.get(cell.label) != cell or "," in cell.label for cell in task.cells):
@@ -37,14 +39,10 @@ def _of_bundled(task: Task) -> str | None:
         words += ["--lengths", ",".join(map(str, task.lengths))]
     if task.seeds != card.seeds:
         words += ["--seeds", str(task.seeds)]
-    for table in ("problem", "training", "recording"):
-        old, new = getattr(card, table).model_dump(), getattr(task, table).model_dump()
-        for key in sorted(new.keys() | old.keys()):
-            if new.get(key) == old.get(key):
-                continue
-            if new.get(key) is None:  # what a card says can't be unsaid on the command line
-                return None
-            words += ["--set", f"{table}.{key}={_toml(new[key])}"]
+    for key, _, now in differences(card, task):
+        if now is None:  # what a card says can't be unsaid on the command line
+            return None
+        words += ["--set", f"{key}={_toml(now)}"]
     return shlex.join(words)
 
 

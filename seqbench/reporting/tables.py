@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from seqbench import tuning
 from seqbench.reporting.opening import opening, opening_counts
 from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
 from seqbench.results import Results
@@ -31,6 +32,7 @@ class Tables:
     opening_counts: pd.DataFrame
     cells: pd.DataFrame
     seconds: pd.DataFrame
+    tuning: pd.DataFrame | None
 
     @property
     def labels(self) -> list[str]:
@@ -39,7 +41,8 @@ class Tables:
 
     def files(self) -> dict[str, pd.DataFrame]:
         """What is written as CSV: name -> table."""
-        return {
+        tried = {} if self.tuning is None else {"tuning": self.tuning}
+        return tried | {
             "comparison": self.comparison,
             "longest_length_solved": self.longest,
             "trials": self.results.trials,
@@ -66,6 +69,7 @@ def build(results: Results) -> Tables:
         opening_counts=opening_counts(results, opened),
         cells=cells(results),
         seconds=seconds(results),
+        tuning=tried_rates(results),
     )
 
 
@@ -180,6 +184,8 @@ def cells(results: Results) -> pd.DataFrame:
     rows = []
     for cell in results.task.cells:
         counts = trials.loc[trials["cell"] == cell.label, "parameters"].dropna().unique()
+        clip = {} if cell.clip_norm is None else {"clip_norm": cell.clip_norm}
+        set_by_card = cell.options | clip
         rows.append({
             "cell": cell.label,
             "use": without_folder(cell.use),
@@ -187,9 +193,18 @@ def cells(results: Results) -> pd.DataFrame:
             "layers": cell.layers,
             "learning_rate": cell.learning_rate or training.learning_rate,
             "parameters": ", ".join(f"{int(count):,}" for count in sorted(counts)),
-            "options": ", ".join(f"{key} = {value}" for key, value in cell.options.items()),
+            "options": ", ".join(f"{key} = {value}" for key, value in set_by_card.items()),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def tried_rates(results: Results) -> pd.DataFrame | None:
+    """What became of each cell at each learning rate, and which was chosen; None: no tuning."""
+    if results.tuning is None:
+        return None
+    chosen = {cell.label: cell.learning_rate for cell in results.task.cells}
+    table = tuning.table(results.tuning)
+    return table.assign(chosen=table["cell"].map(chosen) == table["learning_rate"])
 
 
 def without_folder(spec: str) -> str:

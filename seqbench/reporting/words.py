@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from seqbench import task as cards
+from seqbench.merge import differences, reopened
 from seqbench.reporting import opening
 from seqbench.reporting.tables import FEW_SEEDS, Tables
 from seqbench.results import Results
@@ -208,13 +209,10 @@ def changes(task: Task) -> str:
     if path is None:
         return ""
     card = cards.load(task.name)
-    tables = [(f"{name}.", getattr(card, name), getattr(task, name)) for name in (
-        "problem", "training", "recording")]  # fmt: skip
+    task = reopened(task, card)
     changed = [name for name in ("lengths", "seeds", "cells")
                if getattr(card, name) != getattr(task, name)]  # fmt: skip
-    for prefix, old, new in tables:
-        old, new = old.model_dump(), new.model_dump()
-        changed += [f"{prefix}{key}" for key in old | new if old.get(key) != new.get(key)]
+    changed += [key for key, _, _ in differences(card, task)]
     if not changed:
         return ""
     return (
@@ -224,15 +222,23 @@ def changes(task: Task) -> str:
 
 
 def learning_rates(results: Results) -> str:
-    """One rate for all, or each cell's own."""
-    training = results.task.training
+    """One rate for all, or each cell's own, and how they were chosen."""
+    training, tuning = results.task.training, results.task.tuning
     rates = {
         cell.label: cell.learning_rate or training.learning_rate for cell in results.task.cells
     }
-    if len(set(rates.values())) == 1:
-        return f"One learning rate for all cells: {next(iter(rates.values())):g}."
     each = join(f"{rate:g} ({cell})" for cell, rate in rates.items())
-    return f"A learning rate for each cell: {each}."
+    if tuning is None and len(set(rates.values())) == 1:
+        return f"One learning rate for all cells: {next(iter(rates.values())):g}."
+    if tuning is None:
+        return f"A learning rate for each cell: {each}."
+    seeds = range(tuning.first_seed, tuning.first_seed + tuning.seeds)
+    return (
+        f"Chosen for each cell from {join(f'{rate:g}' for rate in tuning.learning_rates)}: most "
+        f"trials solved, then fewest steps, then lowest loss, at T = {join(tuning.lengths)} on "
+        f"{'seed' if tuning.seeds == 1 else 'seeds'} {join(seeds)}, which the report does not "
+        f"show otherwise. The choice: {each}. tuning.csv has every rate that was tried."
+    )
 
 
 def measured_where(tables: Tables) -> str:

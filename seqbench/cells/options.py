@@ -1,0 +1,56 @@
+"""What the bundled cells ask of their options: a wrong value is answered in two lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from seqbench.errors import InputError
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raises InputError for a value that is none of the allowed words."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise _refused(name, value, ", ".join(map(repr, allowed)))
+
+
+def yes_or_no(name: str, value: Any) -> None:
+    """Raises InputError for anything but true or false."""
+    if type(value) is not bool:
+        raise _refused(name, value, "true or false")
+
+
+def number(
+    name: str,
+    value: Any,
+    allowed: str = "a number",
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+    optional: bool = True,
+) -> None:
+    """Raises InputError for what is no finite number in between.
+
+    Args:
+        allowed: the same in words, for the message.
+        above, below: bounds, both excluded.
+        optional: None will do.
+    """
+    if value is None and optional:
+        return
+    if type(value) not in (int, float) or not above < value < below:
+        raise _refused(name, value, allowed)
+
+
+def at_most_one(**given: Any) -> None:
+    """Raises InputError if two options that exclude each other are both set (not None)."""
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        told = ", ".join(f"{name} = {given[name]!r}" for name in chosen)
+        raise InputError(f"{told}: they exclude each other\nallowed: one of {', '.join(given)}")
+
+
+def _refused(name: str, value: Any, allowed: str) -> InputError:
+    return InputError(f"{name} = {value!r}\nallowed: {allowed}")
