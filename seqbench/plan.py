@@ -77,13 +77,14 @@ def plan(
     path = Path(out) if out is not None else Path("runs") / asked.name
     stored = results.read_task(path)
     whole = asked if stored is None else cards.merge(stored, asked, str(path))
+    now = origins(asked, specs)
     missing = []
     for trial in asked.trials():
         record = results.read_record(path, trial)
         if not is_result(record):
             missing.append(trial)
         else:
-            check_unchanged(path, trial, record, specs[trial.cell.label])
+            check_unchanged(path, trial, record, now)
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, specs)
 
@@ -155,18 +156,35 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
             continue
 
 
-def check_unchanged(path: Path, trial: Trial, record: dict[str, Any], cell: str | type) -> None:
-    """Whether a finished trial's cell is still the one that it was run with.
+def origins(task: Task, cells: dict[str, str | type]) -> dict[str, dict[str, Any]]:
+    """Where the classes of a task come from, as they are now, by what messages call them."""
+    problem = plugins.resolve(task.problem.name, "problems")
+    return {f"cells ({cell.label})": plugins.origin(cells[cell.label]) for cell in task.cells} | {
+        f"problem ({task.problem.name})": plugins.origin(problem)
+    }
+
+
+def check_unchanged(
+    path: Path, trial: Trial, record: dict[str, Any], now: dict[str, dict[str, Any]]
+) -> None:
+    """Whether a finished trial's cell and problem are still those that it was run with.
+
+    Args:
+        now: what `origins` returned.
 
     Raises:
-        InputError: the cell's file has changed since.
+        InputError: one of them has changed since; says which and what.
     """
-    before = record.get("file_hash")
-    if isinstance(cell, str) and before is not None and before != plugins.file_hash(cell):
-        raise InputError(
-            f"{cell.rpartition(':')[0]} has changed since {path} was run with it\n"
-            f"allowed: another --out, or remove {path / 'trials' / trial.folder} and its like"
-        )
+    then = {f"cells ({trial.cell.label})": record}
+    then[f"problem ({trial.problem.name})"] = record.get("problem", {})
+    for which, origin in then.items():
+        changed = plugins.difference(origin, now[which])
+        if changed:
+            raise InputError(
+                f"{which}: {changed} since {path} was run with it\n"
+                "allowed: what it was run with, another --out, or the same --out less "
+                f"{path / 'trials' / trial.folder} and its like"
+            )
 
 
 def finished(path: Path, trial: Trial) -> bool:

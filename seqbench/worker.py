@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,11 @@ def execute(
         The summary; status "error" and the message if the trial raised.
     """
     record: dict[str, Any] = {"cell": cell if isinstance(cell, str) else "given as a class"}
-    if isinstance(cell, str):
-        record["file_hash"] = plugins.file_hash(cell)
     frames: dict[str, Any] = {}
     try:
         cls = plugins.load(cell) if isinstance(cell, str) else cell
+        record |= _origin(cell)
+        record["problem"] = _origin(plugins.resolve(trial.problem.name, "problems"))
         outcome = training.run(trial, cls, device=device, progress=progress)
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
@@ -57,6 +58,10 @@ def execute(
     record |= {"versions": versions(), "machine": machine(device)}
     results.write_trial(path, trial, record, frames)
     return record["summary"]
+
+
+# Once a process, as a module is imported: what is edited afterwards is not what is run here.
+_origin = cache(plugins.origin)
 
 
 def _printable(text: str) -> str:
