@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,15 +145,41 @@ def flow(
         print(path)
 
 
+@app.command()
+def check(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A name or a spec.")],
+    kind: Annotated[
+        str | None, typer.Option(help="cell, or layer: one that takes whole sequences.")
+    ] = None,
+    input_size: Annotated[int, typer.Option("--input", help="Input size to try.", min=1)] = 3,
+    hidden_size: Annotated[int, typer.Option("--hidden", help="Hidden size to try.", min=1)] = 8,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="option=value, for the constructor.")
+    ] = None,
+) -> None:
+    """Whether a cell keeps the contract; for each check that fails, what to do."""
+    from seqbench.conformance import examine
+
+    options = _settings(settings or [])
+    counts = Counter()
+    for result in examine(cell, kind=kind, input_size=input_size, hidden_size=hidden_size,
+                          options=options):  # fmt: skip
+        print(result, flush=True)
+        counts[result.status] += 1
+    print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, problems or cells.")] = "",
+    what: Annotated[str, typer.Argument(help="tasks, problems, cells or diagnostics.")] = "",
 ) -> None:
     """What there is by name."""
     from seqbench import plugins
     from seqbench import task as cards
 
-    kinds = ("tasks", "problems", "cells")
+    kinds = ("tasks", "problems", "cells", "diagnostics")
     if what and what not in kinds:
         raise InputError(f"list {what}\nallowed: {', '.join(kinds)}")
     for kind in [what] if what else kinds:
