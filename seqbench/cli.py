@@ -190,7 +190,7 @@ def list_(
         else:
             rows = {name: told for name, (_, told) in plugins.available(kind).items()}
         for name, told in rows.items():
-            print(f"  {name:<12} {told}")
+            print(f"  {name:<15} {told}")
 
 
 def _say(line: str) -> None:

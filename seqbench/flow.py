@@ -1,7 +1,7 @@
 """Gradient flow: the norm of the gradient at each boundary, as a function of lag.
 
-The measure: which gradients are started where (output flow, loss flow), and what is said of them
-over examples. The walk back itself is in `seqbench.transport`.
+The measure: what is said of it over examples. Which gradients are started where is in
+`seqbench.probe`, the walk back itself in `seqbench.transport`.
 
 Shapes: T steps, B examples, R rows (a row is an example with its own anchor and cotangent),
 C cotangents, H outputs of the layer, O outputs of the readout.
@@ -9,9 +9,8 @@ C cotangents, H outputs of the layer, O outputs of the readout.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,34 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.model import Model, Stack, as_layer
+from seqbench.probe import walk_back
 from seqbench.problems.batch import Batch, Problem
 from seqbench.transport import Transport, Walk, cut, log10_root_sum_square, measuring
-
-NEAR = 10  # lags up to here are always recorded
-COLUMNS = [
-    "anchor", "layer", "time", "lag", "state",
-    "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
-]  # fmt: skip
-
-
-def wanted_lags(largest: int, boundaries: int | str) -> list[int]:
-    """Lags 0..10, and beyond as many as asked, evenly spaced up to the largest one."""
-    if boundaries == "all" or boundaries >= largest - NEAR:
-        return list(range(largest + 1))
-    far = np.rint(np.linspace(NEAR, largest, boundaries + 1)).astype(int)
-    return sorted({*range(NEAR + 1), *far.tolist()})
-
-
-def cotangents(output_size: int, generator: torch.Generator) -> Tensor:
-    """Directions u of the output flow, [C, O]: 1 for a scalar output, else up to 4 orthonormal
-    vectors orthogonal to (1, ..., 1), which a softmax ignores."""
-    if output_size == 1:
-        return torch.ones(1, 1)
-    ones = torch.ones(output_size, 1, dtype=torch.float64)
-    drawn = torch.randn(
-        output_size, min(4, output_size - 1), generator=generator, dtype=torch.float64
-    )
-    return torch.linalg.qr(torch.cat([ones, drawn], 1))[0][:, 1:].T.float()
 
 
 def probe_flow(
@@ -58,76 +32,18 @@ def probe_flow(
     lag 0 is the readout's direct gradient d(u . y_tau) / d h_tau. Loss flow: the gradient of each
     example's own loss, lags counted from its last scored step.
 
-    One walk serves all: examples are repeated along the batch axis, each copy with its own anchor
-    and cotangent.
-
     Returns:
         A row for each source, anchor, layer, lag and part of the state; columns source, anchor,
         layer, time, lag, state, log10_norm, log10_p10, log10_p90, n_zero, n_nonfinite. Where
         anchors differ between examples, rows are aligned by lag; anchor is the latest of them.
     """
-    examples, copies = batch.inputs.shape[1], len(u_CO)
-    anchors_AB = [anchor.to(batch.inputs.device) for anchor in problem.anchors(batch)]
-    last_B = batch.last_scored_step()
-    groups = [("output", anchor_B, copies) for anchor_B in anchors_AB] + [("loss", last_B, 1)]
-    anchors_R = torch.cat([anchor_B.repeat(times) for _, anchor_B, times in groups])
-    lags = [wanted_lags(int(anchor_B.min()), boundaries) for _, anchor_B, _ in groups]
-    times = {
-        int(anchor) - lag
-        for (_, anchor_B, _), its_lags in zip(groups, lags, strict=True)
-        for anchor in anchor_B.unique()
-        for lag in its_lags[1:]
-    }
-    direct = _Objectives(model, problem, batch, u_CO, len(anchors_AB))
-    inputs_TRI = batch.inputs.repeat(1, len(anchors_R) // examples, 1)
-    with measuring(model):
-        found = Walk(model.stack, inputs_TRI, direct, anchors_R).back(
-            cut(times, int(anchors_R.max()))
-        )
-    tables, row = [], 0
-    for (source, anchor_B, number), its_lags in zip(groups, lags, strict=True):
-        rows = slice(row, row + number * examples)
-        tables.append(_table(found, rows, number, anchor_B, its_lags).assign(source=source))
-        row = rows.stop
-    return pd.concat(tables, ignore_index=True)[["source", *COLUMNS]]
-
-
-class _Objectives:
-    """The direct gradients of a probe's rows: u . y_tau for the output flow, then the losses."""
-
-    def __init__(
-        self, model: Model, problem: Problem, batch: Batch, u_CO: Tensor, anchors: int
-    ) -> None:
-        self.problem, self.batch = problem, batch
-        self.readout = copy.deepcopy(model.readout).double()
-        self.weights_TB = batch.loss_weights().double()
-        self.anchors_N = torch.cat(
-            [a.to(batch.inputs.device).repeat(len(u_CO)) for a in problem.anchors(batch)]
-        )
-        examples = batch.inputs.shape[1]
-        v_CH = u_CO.to(batch.inputs.device).double() @ self.readout.weight.detach()
-        self.v_NH = v_CH.repeat_interleave(examples, 0).repeat(anchors, 1)
-
-    def __call__(self, start: int, stop: int, outputs: Tensor) -> Tensor | None:
-        here = ((self.anchors_N > start) & (self.anchors_N <= stop)).nonzero().squeeze(1)
-        scored = (self.weights_TB[start:stop] > 0).any(1).nonzero().squeeze(1)
-        if not len(here) and not len(scored):
-            return None
-        direct = torch.zeros(outputs.shape, dtype=torch.float64, device=outputs.device)
-        direct[self.anchors_N[here] - 1 - start, here] = self.v_NH[here]
-        if len(scored):
-            of_loss = direct[:, len(self.anchors_N) :]
-            of_loss[scored] = self._loss_gradient(
-                outputs[scored, len(self.anchors_N) :], scored + start
-            )
-        return direct
-
-    def _loss_gradient(self, outputs_SBH: Tensor, steps_S: Tensor) -> Tensor:
-        outputs_SBH = outputs_SBH.detach().double().requires_grad_()
-        with torch.enable_grad():
-            losses_SB = self.problem.loss(self.readout(outputs_SBH), self.batch.targets[steps_S])
-            total = (losses_SB * self.weights_TB[steps_S]).sum()
-        return torch.autograd.grad(total, outputs_SBH)[0]
+    groups, found = walk_back(model, problem, batch, u_CO, boundaries)
+    tables = [
+        {"source": np.full(len(table["lag"]), group.source, object), **table}
+        for group in groups
+        for table in _tables(found, group.rows, group.copies, group.anchors_B, group.lags)
+    ]
+    return _join(tables)
 
 
 def gradient_flow(
@@ -137,43 +53,72 @@ def gradient_flow(
     every: int = 1,
     kind: str | None = None,
 ) -> pd.DataFrame:
-    """The gradient norm at every boundary, for any layer or cell: gamma_t = dL_(>t) / d s_t.
+    """The norm of a gradient at every boundary between time steps, for any layer or cell.
 
-    Nothing of the module is changed: training mode, requires_grad, .grad and the random state are
-    left as they were. Measured in eval mode.
+    For each example, with s_t the whole state after t steps (h_t, or an LSTM's (h_t, c_t), whose
+    parts are independent coordinates) and L_(>t) the part of the loss that the outputs after t
+    make:
+
+        gamma_t = d L_(>t) / d s_t,    recorded: mean over examples of log10 |gamma_t|
+
+    With `loss=lambda outputs: outputs[-1] @ u` it is the output flow of the last step, and
+    log10_norm minus its value at lag 0 is S(k). With the loss of a trained model it is its loss
+    flow; the rest of the model belongs into the loss: `lambda outputs: criterion(head(outputs))`.
+
+    Exact in any range: the exponent is carried, and what float32 can't hold is computed again in
+    float64. Nothing of the module is changed: training mode, hooks, requires_grad, .grad and the
+    random state are left as they were. Measured in eval mode.
 
     Args:
-        layer: a torch layer (nn.LSTM, ...), or a step cell by torch's contract.
-        inputs: [T, B, I].
+        layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, or a `Model` of this
+            package, whose readout is then applied before the loss.
+        inputs: [T, B, I], on the layer's device.
         loss: outputs [T, B, H] -> [B], one loss an example; examples must not mix.
         every: record every so many steps, counted back from the end (and the initial state).
         kind: "layer" for a whole-sequence layer that is not an nn.RNNBase.
 
     Returns:
-        A DataFrame, one row for each layer, lag and part of the state ("all" together); columns
-        anchor (T), layer, time, lag, state, log10_norm (mean over examples), log10_p10, log10_p90,
-        n_zero, n_nonfinite. Lag 0 is the direct gradient of the last output.
+        A DataFrame, one row for each layer (0 first), lag and part of the state. Columns: anchor
+        (T), layer, time (the boundary after so many steps), lag (T - time, in steps), state ("h",
+        "c", "s2", ..., and "all" together), log10_norm (mean over the examples whose norm is
+        finite and not 0), log10_p10 and log10_p90 (percentiles over examples, an exact zero
+        counting as -inf), n_zero and n_nonfinite (how many examples). Lag 0 is the direct gradient
+        of the last output.
 
     Raises:
-        ValueError: inputs or the loss have another shape, or `every` is below 1.
+        ValueError: inputs or the loss have another shape, `every` is below 1, or the layer is none
+            that can be measured: another result when run twice, or for an example alone, or an
+            initial state that is not zeros.
+        InputError: a layer with batch_first or bidirectional set.
+
+    Source: the definition of vanishing gradients, Bengio, Simard & Frasconi 1994, section III; the
+    norms of d L / d s_t, Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
     if inputs.ndim != 3 or not inputs.shape[0] or not inputs.shape[1]:
         raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: [T, B, I], not empty")
     if every < 1:
         raise ValueError(f"every = {every}; allowed: 1 or more")
     steps, examples = inputs.shape[:2]
-    layer = layer if isinstance(layer, Stack) else as_layer(layer, kind)
+    objective = loss
+    if isinstance(layer, Model):
+        readout, layer = layer.readout, layer.stack
+
+        def objective(outputs: Tensor) -> Tensor:
+            return loss(readout(outputs))
+
+    elif not isinstance(layer, Stack):
+        layer = as_layer(layer, kind)
     lags = sorted({*range(0, steps + 1, every), steps})
     edges = cut({steps - lag for lag in lags}, steps)
     anchors_B = torch.full((examples,), steps, device=inputs.device)
     with measuring(layer):
-        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, loss)
+        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
 
         def direct(start: int, stop: int, outputs: Tensor) -> Tensor:
             return gradient_TBH[start:stop]
 
         found = Walk(layer, inputs.detach(), direct, anchors_B).back(edges)
-    return _table(found, slice(0, examples), 1, anchors_B, lags)[COLUMNS]
+    return _join(_tables(found, slice(0, examples), 1, anchors_B, lags))
 
 
 def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) -> Tensor:
@@ -190,30 +135,41 @@ def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) 
         return torch.autograd.grad(losses.sum(), outputs)[0]
 
 
-def _table(
+def _tables(
     found: Transport, rows: slice, copies: int, anchors_B: Tensor, lags: list[int]
-) -> pd.DataFrame:
+) -> Iterator[dict[str, np.ndarray]]:
     """Rows of a transport, aligned by lag: first over the copies of an example, then over examples.
 
     Args:
         rows: which rows, `copies` times each example.
+
+    Yields:
+        The columns of one layer and part of the state, each [lags].
     """
-    anchors = anchors_B.cpu().numpy()
+    anchors_B = anchors_B.cpu()
     norms_PTR = found.log10_norms[:, :, rows].cpu()
-    column = {time: i for i, time in enumerate(found.times)}
-    anchor, tables = int(anchors.max()), []
+    anchor, number = int(anchors_B.max()), len(lags)
+    times = torch.tensor(found.times)
+    # Where each lag of each row lies among the walk's times.
+    far = torch.searchsorted(times, anchors_B - torch.tensor(lags[1:])[:, None])
+    where_LR = far.repeat(1, copies)
     for (layer, name), norms_TR in zip(found.names, norms_PTR, strict=True):
-        by_lag = [_at_lag_zero(found, rows, layer, name)]
-        for lag in lags[1:]:
-            times = torch.tensor([column[a - lag] for a in anchors]).repeat(copies)
-            by_lag.append(norms_TR.gather(0, times[None])[0])
-        values_LCB = torch.stack(by_lag).view(len(lags), copies, -1)
+        nearest = _at_lag_zero(found, rows, layer, name)[None]
+        values_LCB = torch.cat([nearest, norms_TR.gather(0, where_LR)]).view(number, copies, -1)
         mean_square = log10_root_sum_square(values_LCB, 1) - 0.5 * math.log10(copies)
-        table = pd.DataFrame(_over_examples(mean_square.numpy()))
-        table.insert(0, "lag", lags)
-        table.insert(0, "time", anchor - table["lag"])
-        tables.append(table.assign(anchor=anchor, layer=layer, state=name))
-    return pd.concat(tables, ignore_index=True)
+        yield {
+            "anchor": np.full(number, anchor),
+            "layer": np.full(number, layer),
+            "time": anchor - np.array(lags),
+            "lag": np.array(lags),
+            "state": np.full(number, name, object),
+            **_over_examples(mean_square.numpy()),
+        }
+
+
+def _join(tables: Iterable[dict[str, np.ndarray]]) -> pd.DataFrame:
+    tables = list(tables)
+    return pd.DataFrame({name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
 
 
 def _at_lag_zero(found: Transport, rows: slice, layer: int, name: str) -> Tensor:

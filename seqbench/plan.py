@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from seqbench import plugins, results
 from seqbench import task as cards
 from seqbench.errors import InputError
-from seqbench.task import Cell, Task, Trial
+from seqbench.task import Cell, ProblemTable, Recording, Task, Trial
 
 
 @dataclass
@@ -77,7 +77,7 @@ def plan(
     path = Path(out) if out is not None else Path("runs") / asked.name
     stored = results.read_task(path)
     whole = asked if stored is None else cards.merge(stored, asked, str(path))
-    now = origins(asked, specs)
+    now = origins(specs, asked.problem, asked.recording)
     missing = []
     for trial in asked.trials():
         record = results.read_record(path, trial)
@@ -138,10 +138,12 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
         InputError: an option, a length or a class that can't be.
     """
     from seqbench.batches import make_problem
+    from seqbench.diagnostics import instruments
     from seqbench.trial import make_model
 
     trials = task.trials()
     problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
+    instruments.make(task.recording.diagnostics, problems[trials[0].length])
     for cell in task.cells:
         spec = cells[cell.label]
         where = f"cells ({cell.label})"
@@ -156,18 +158,32 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
             continue
 
 
-def origins(task: Task, cells: dict[str, str | type]) -> dict[str, dict[str, Any]]:
-    """Where the classes of a task come from, as they are now, by what messages call them."""
-    problem = plugins.resolve(task.problem.name, "problems")
-    return {f"cells ({cell.label})": plugins.origin(cells[cell.label]) for cell in task.cells} | {
-        f"problem ({task.problem.name})": plugins.origin(problem)
-    }
+def origins(
+    cells: dict[str, str | type],
+    problem: ProblemTable,
+    recording: Recording,
+    origin: Callable[[str | type], dict[str, Any]] = plugins.origin,
+) -> dict[str, dict[str, Any]]:
+    """Where the classes that a task or a trial names come from, as they are now.
+
+    Args:
+        cells: label -> resolved spec, or a class.
+
+    Returns:
+        What messages call it -> its `plugins.origin`; without what is seqbench's own.
+    """
+    named = {f"cells ({label})": cell for label, cell in cells.items()}
+    named[f"problem ({problem.name})"] = plugins.resolve(problem.name, "problems")
+    for one in recording.diagnostics:
+        name = f"recording.diagnostics ({one.label})"
+        named[name] = plugins.resolve(one.use, "diagnostics")
+    return {name: found for name, spec in named.items() if (found := origin(spec))}
 
 
 def check_unchanged(
     path: Path, trial: Trial, record: dict[str, Any], now: dict[str, dict[str, Any]]
 ) -> None:
-    """Whether a finished trial's cell and problem are still those that it was run with.
+    """Whether a finished trial's cell, problem and diagnostics are still what it was run with.
 
     Args:
         now: what `origins` returned.
@@ -175,10 +191,10 @@ def check_unchanged(
     Raises:
         InputError: one of them has changed since; says which and what.
     """
-    then = {f"cells ({trial.cell.label})": record}
-    then[f"problem ({trial.problem.name})"] = record.get("problem", {})
+    # The first runs noted the hash of the cell's file alone, in the record itself.
+    then = record.get("origins", {f"cells ({trial.cell.label})": record})
     for which, origin in then.items():
-        changed = plugins.difference(origin, now[which])
+        changed = plugins.difference(origin, now.get(which, {}))
         if changed:
             raise InputError(
                 f"{which}: {changed} since {path} was run with it\n"

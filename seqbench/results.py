@@ -1,7 +1,8 @@
 """A run on disk <-> pandas.
 
     runs/adding/task.toml                      the task as it was resolved
-    runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, trial.json (last)
+    runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
+                                               diagnostics.parquet, trial.json (last)
 
 Parquet and JSON only: opening a run that somebody sent you never runs code.
 """
@@ -31,6 +32,9 @@ FLOW_COLUMNS = [
     "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
     "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
 ]  # fmt: skip
+DIAGNOSTIC_COLUMNS = [
+    "cell", "length", "seed", "step", "diagnostic", "quantity", "index", "value",
+]  # fmt: skip
 STATUSES = ("solved", "done", "diverged", "error")  # and "interrupted", which has no record
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
@@ -46,6 +50,7 @@ class Results:
         trials: a row a trial of the task.
         curves: a row a trial and evaluation.
         flow: a row a trial, recorded step, source, anchor, layer, boundary and part of the state.
+        diagnostics: a row a trial and reading; empty where the card asks for none.
         records: folder -> what trial.json says, for those that have one.
     """
 
@@ -54,6 +59,7 @@ class Results:
     trials: pd.DataFrame
     curves: pd.DataFrame
     flow: pd.DataFrame
+    diagnostics: pd.DataFrame
     records: dict[str, dict[str, Any]]
 
     def __repr__(self) -> str:
@@ -73,7 +79,7 @@ def load(path: str | Path) -> Results:
     if task is None:
         raise InputError(f"{path} is not a run: it has no task.toml\nallowed: a folder that "
                          "`seqbench run` wrote")  # fmt: skip
-    records, rows, curves, flows = {}, [], [], []
+    records, rows, curves, flows, diagnostics = {}, [], [], [], []
     for trial in task.trials():
         record = read_record(path, trial)
         axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
@@ -85,12 +91,15 @@ def load(path: str | Path) -> Results:
         if record["summary"]["status"] != "error":
             curves.append(_read(folder / "curves.parquet").assign(**axes))
             flows.append(_read(folder / "flow.parquet").assign(**axes))
+            if (folder / "diagnostics.parquet").is_file():
+                diagnostics.append(_read(folder / "diagnostics.parquet").assign(**axes))
     return Results(
         path=path,
         task=task,
         trials=pd.DataFrame(rows)[TRIAL_COLUMNS].astype(_TYPES),
         curves=_join(curves, CURVE_COLUMNS),
         flow=_join(flows, FLOW_COLUMNS),
+        diagnostics=_join(diagnostics, DIAGNOSTIC_COLUMNS),
         records=records,
     )
 

@@ -78,15 +78,11 @@ class ProblemTable(_OpenTable):
         return given | (self.model_extra or {})
 
 
-class Cell(_OpenTable):
-    """One entry of `cells`; keys that are not fields here go to the cell's constructor."""
+class _Brought(_OpenTable):
+    """A class by its spec, or a table; keys that are not fields go to its constructor."""
 
     use: str
     label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
-    hidden_size: PositiveInt | None = None
-    learning_rate: PositiveFloat | None = None
-    layers: PositiveInt = 1
-    kind: Literal["cell", "layer"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -99,8 +95,24 @@ class Cell(_OpenTable):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the cell's constructor takes besides input_size and hidden_size."""
+        """What the constructor takes besides what the suite fills in."""
         return self.model_extra or {}
+
+
+class Cell(_Brought):
+    """One entry of `cells`."""
+
+    hidden_size: PositiveInt | None = None
+    learning_rate: PositiveFloat | None = None
+    layers: PositiveInt = 1
+    kind: Literal["cell", "layer"] | None = None
+
+
+class Diagnostic(_Brought):
+    """One entry of `recording.diagnostics`; every: its own schedule, None: where the flow is
+    recorded too (or at every training step, for those that look at steps)."""
+
+    every: PositiveInt | None = None
 
 
 class Training(_Table):
@@ -126,10 +138,24 @@ class Training(_Table):
 
 
 class Recording(_Table):
-    """[recording]: when the gradient flow is measured, and at how many boundaries."""
+    """[recording]: when the gradient flow is measured, at how many boundaries, and what else."""
 
     every: PositiveInt = 500
     boundaries: PositiveInt | Literal["all"] = 64
+    diagnostics: list[Diagnostic] = []
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _distinct_labels(cls, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+        return _labels_differ(diagnostics, "diagnostics")
+
+
+def _labels_differ(entries: list, what: str) -> list:
+    labels = [entry.label for entry in entries]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two {what} have the label {label!r}; give one a label of its own")
+    return entries
 
 
 class Trial(_Table):
@@ -200,11 +226,7 @@ class Task(_Table):
     @field_validator("cells")
     @classmethod
     def _distinct_labels(cls, cells: list[Cell]) -> list[Cell]:
-        labels = [cell.label for cell in cells]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"two cells have the label {label!r}; give one a label of its own")
-        return cells
+        return _labels_differ(cells, "cells")
 
     def trials(self) -> list[Trial]:
         """Every cell at every length with every seed, in the card's order."""
@@ -225,7 +247,13 @@ class Task(_Table):
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
-_TABLES = {"problem": ProblemTable, "training": Training, "recording": Recording, "cells": Cell}
+_TABLES = {
+    "problem": ProblemTable,
+    "training": Training,
+    "recording": Recording,
+    "cells": Cell,
+    "diagnostics": Diagnostic,
+}
 
 
 def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Task:
@@ -265,11 +293,17 @@ def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read: {error}\nallowed: a task card in TOML") from None
     task = parse(text, str(path), overrides)
-    cells = [
-        cell.model_copy(update={"use": absolute(cell.use, path.parent)}) for cell in task.cells
-    ]
-    problem = task.problem.model_copy(update={"name": absolute(task.problem.name, path.parent)})
-    return task.model_copy(update={"cells": cells, "problem": problem})
+    base = path.parent
+    problem = task.problem.model_copy(update={"name": absolute(task.problem.name, base)})
+    changes = {"cells": _with_absolute_files(task.cells, base), "problem": problem}
+    if task.recording.diagnostics:
+        diagnostics = _with_absolute_files(task.recording.diagnostics, base)
+        changes["recording"] = task.recording.model_copy(update={"diagnostics": diagnostics})
+    return task.model_copy(update=changes)
+
+
+def _with_absolute_files(brought: list, base: Path) -> list:
+    return [one.model_copy(update={"use": absolute(one.use, base)}) for one in brought]
 
 
 def absolute(spec: str, base: Path) -> str:

@@ -108,6 +108,11 @@ def name_parts(layer: nn.Module, state: Any) -> list[Part]:
     return parts
 
 
+def batch_dims(parts: Sequence[Part]) -> list[int]:
+    """Which axis of each tensor of a state counts the examples."""
+    return list({part.tensor: part.batch_dim for part in parts}.values())
+
+
 @dataclass
 class Transport:
     """What one walk back found.
@@ -130,35 +135,46 @@ class Walk:
 
     Args:
         layer: has the layer contract; see `seqbench.model.as_layer`.
-        inputs_TRI: [T, R, I].
+        inputs_TBI: [T, B, I]; R is B or a multiple of it, row r showing example r % B.
         direct: the gradient of the objective with respect to the outputs of a stretch of steps.
         anchors_R: [R], the 1-based step that each row's lags count from.
 
     Raises:
-        ValueError: the layer's state=None is not a state of zeros.
+        ValueError: what `zero_state` raises.
     """
 
     def __init__(
-        self, layer: nn.Module, inputs_TRI: Tensor, direct: Direct, anchors_R: Tensor
+        self, layer: nn.Module, inputs_TBI: Tensor, direct: Direct, anchors_R: Tensor
     ) -> None:
-        self.layer, self.inputs, self.direct, self.anchors = layer, inputs_TRI, direct, anchors_R
-        self.template, self.start = zero_state(layer, inputs_TRI)
+        self.layer, self.inputs, self.direct, self.anchors = layer, inputs_TBI, direct, anchors_R
+        self.copies = len(anchors_R) // inputs_TBI.shape[1]
+        self.template, self.start = zero_state(layer, inputs_TBI)
         parts = name_parts(layer, unflatten(self.template, iter(self.start)))
         self.parts = [part for part in parts if part.name]
-        self.batch_dims = list({part.tensor: part.batch_dim for part in parts}.values())
-        self._chains: dict[torch.dtype, TimeChain] = {}
+        self.batch_dims = batch_dims(parts)
+        self._chains: dict[tuple[torch.dtype, int], TimeChain] = {}
 
-    def back(self, edges: Sequence[int]) -> Transport:
-        """Pull the gradient back segment by segment, from the last edge to the first (0)."""
+    def back(
+        self, edges: Sequence[int], at_boundary: Callable[[int, Tensor, Tensor], None] | None = None
+    ) -> Transport:
+        """Pull the gradient back segment by segment, from the last edge to the first (0).
+
+        Args:
+            at_boundary: called with (time, the gradient of the whole state brought to norm 1
+                [R, n], log10 of its norm [R]) at each edge but the last.
+        """
         states = self._forward(edges)
-        grad: State = tuple(torch.zeros_like(part) for part in self.start)
+        grad: State = tuple(torch.zeros_like(part) for part in self._repeated(self.start))
         log_R = self._nothing()
         direct_log_R, found = self._nothing(), []
         for start, stop in reversed(list(pairwise(edges))):
+            state = self._repeated(states.pop())
             grad, log_R, parts_PR, near_R = self._pull(
-                start, stop, states.pop(), grad, log_R, self.inputs.dtype
+                start, stop, state, grad, log_R, self.inputs.dtype
             )
             found.append(parts_PR)
+            if at_boundary:
+                at_boundary(start, torch.cat([part.view(grad) for part in self.parts], 1), log_R)
             direct_log_R = torch.maximum(direct_log_R, near_R)
         parts_PTR = torch.stack(found[::-1], 1)
         layers = sorted({part.layer for part in self.parts})
@@ -175,27 +191,34 @@ class Walk:
 
     def _forward(self, edges: Sequence[int]) -> list[State]:
         """The states at all edges but the last."""
-        chain, states = self._chain(self.inputs.dtype), [self.start]
+        chain, states = self._chain(self.inputs.dtype, 1), [self.start]
         with torch.no_grad():
             for start, stop in pairwise(edges[:-1]):
                 states.append(chain.run(start, stop, states[-1])[1])
         return states
 
-    def _chain(self, dtype: torch.dtype) -> TimeChain:
+    def _repeated(self, state: State) -> State:
+        """The state of B examples as that of all rows."""
+        return tuple(
+            torch.cat([x] * self.copies, dim) for x, dim in zip(state, self.batch_dims, strict=True)
+        )
+
+    def _chain(self, dtype: torch.dtype, copies: int) -> TimeChain:
         """The layer over its inputs in this precision; a copy if it is not its own."""
-        if dtype not in self._chains:
+        if (dtype, copies) not in self._chains:
             same = dtype == self.inputs.dtype
             layer = self.layer if same else copy.deepcopy(self.layer).to(dtype)
-            self._chains[dtype] = TimeChain(layer, self.inputs.to(dtype), [])
-            self._chains[dtype].template = self.template
-        return self._chains[dtype]
+            inputs = self.inputs.to(dtype).repeat(1, copies, 1)
+            self._chains[dtype, copies] = TimeChain(layer, inputs, [])
+            self._chains[dtype, copies].template = self.template
+        return self._chains[dtype, copies]
 
     @cached_property
     def _wide_dtype(self) -> torch.dtype:
         """float64, or the layer's own precision if it can't be run in another."""
         try:
             with torch.no_grad():
-                self._chain(torch.float64).run(
+                self._chain(torch.float64, 1).run(
                     0, 1, tuple(_as(x, torch.float64) for x in self.start)
                 )
         except (RuntimeError, TypeError, ValueError):
@@ -215,7 +238,7 @@ class Walk:
         Also, in log10: the norm of each named part, [P, R], and of the direct gradient at those
         rows' anchors that lie in between, [R].
         """
-        chain = self._chain(dtype)
+        chain = self._chain(dtype, self.copies)
         segment = enter(lambda s: chain.run(start, stop, s), tuple(_as(x, dtype) for x in state))
         direct = self.direct(start, stop, segment.outputs)
         near_R = self._direct_at_anchors(direct, start, stop)
@@ -250,7 +273,9 @@ class Walk:
     ) -> tuple[State, Tensor, Tensor, Tensor]:
         middle, wide = (start + stop) // 2, self._wide_dtype
         with torch.no_grad():
-            halfway = self._chain(wide).run(start, middle, tuple(_as(x, wide) for x in state))[1]
+            halfway = self._chain(wide, self.copies).run(
+                start, middle, tuple(_as(x, wide) for x in state)
+            )[1]
         grad, log_R, _, later_R = self._pull(middle, stop, halfway, grad, log_R, wide)
         *pulled, near_R = self._pull(start, middle, state, grad, log_R, wide)
         return *pulled, torch.maximum(near_R, later_R)
@@ -276,17 +301,19 @@ def _vector_jacobian(segment: Segment, grad_outputs: Tensor | None, grad_exit: l
     )
 
 
-def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
+def zero_state(layer: nn.Module, inputs_TBI: Tensor) -> tuple[Any, State]:
     """The nesting and the tensors of the state of zeros that `layer` starts from.
 
     Raises:
-        ValueError: the layer starts from something else when it is given no state.
+        ValueError: the layer starts from something else when it is given no state, gives other
+            numbers when run twice, or lets the examples of a batch mix.
     """
     with torch.no_grad():
-        first, again = layer(inputs_TRI[:1], None), layer(inputs_TRI[:1], None)
+        first, again = layer(inputs_TBI[:1], None), layer(inputs_TBI[:1], None)
         nesting = template(first[1])
         zeros = tuple(torch.zeros_like(part) for part in flatten(first[1]))
-        given = layer(inputs_TRI[:1], unflatten(nesting, iter(zeros)))
+        given = layer(inputs_TBI[:1], unflatten(nesting, iter(zeros)))
+        alone = layer(inputs_TBI[:1, :1], None)[0]
     if not _same_numbers(first, again):
         raise ValueError(
             "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
@@ -296,6 +323,11 @@ def zero_state(layer: nn.Module, inputs_TRI: Tensor) -> tuple[Any, State]:
         raise ValueError(
             "the cell's state=None does not mean a state of zeros, "
             "so that there is no initial state to measure the gradient at"
+        )
+    if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ValueError(
+            "the cell gives an example other numbers when it is alone in its batch, so that no "
+            "example has a gradient of its own (is the batch taken for time or features?)"
         )
     return nesting, zeros
 

@@ -17,9 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.batches import Batches, generator, make_problem, seed_for
-from seqbench.flow import cotangents, probe_flow
+from seqbench.diagnostics import instruments
+from seqbench.diagnostics.instruments import Readings
+from seqbench.diagnostics.moment import Moment
+from seqbench.flow import probe_flow
 from seqbench.model import Model, build
 from seqbench.objective import evaluate, gradient_of_loss, make_optimizer, segment_length
+from seqbench.probe import cotangents
 from seqbench.problems.batch import Batch, Problem
 from seqbench.task import PASSED, Trial
 
@@ -36,11 +40,13 @@ class Outcome:
             baseline_score, error, baselines, needed_lags, probe_size, segment.
         curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
         flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
+        diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
     """
 
     summary: dict[str, Any]
     curves: pd.DataFrame
     flow: pd.DataFrame
+    diagnostics: pd.DataFrame
 
 
 def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
@@ -124,9 +130,10 @@ class _Run:
         self.evaluations = generator("evaluation", trial)
         self.segment = segment_length(trial, problem.steps)
         probe_draws = generator("probe", trial, by_seed=False)
-        self.probe = problem.sample(PROBE_SIZE, probe_draws)
+        self.probe = problem.sample(PROBE_SIZE, probe_draws).to(device)
         self.u_CO = cotangents(problem.output_size, probe_draws)
         self.watch = _Watch()
+        self.readings = Readings(instruments.make(trial.recording.diagnostics, problem))
         self.losses: list[Tensor] = []  # since the last evaluation, on the device
         self.norms: list[Tensor] = []
 
@@ -141,11 +148,14 @@ class _Run:
                 progress(step, self.watch.curves[-1]["loss"])
             if step in record_at:
                 self.record(step)
+            else:
+                self.readings.at_record(self.moment(step), flow=False)
             if step == training.steps or self.over():
                 break
-            self.step()
             step += 1
+            self.step(step)
         self.record(step)
+        self.readings.at_record(self.moment(step), flow=True, last=True)
         return self.outcome(step, time.perf_counter() - started)
 
     def over(self) -> bool:
@@ -154,8 +164,8 @@ class _Run:
         solved = watch.solved_at is not None and self.trial.training.stop_when_solved
         return solved or watch.diverged_at is not None
 
-    def step(self) -> None:
-        """One training step."""
+    def step(self, number: int) -> None:
+        """One training step, the `number`th."""
         training, parameters = self.trial.training, list(self.model.parameters())
         batch = self.batches.next().to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
@@ -163,6 +173,7 @@ class _Run:
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         self.norms.append(norm)
+        self.readings.after_backward(self.moment(number, batch))
         if training.clip_norm:
             nn.utils.clip_grads_with_norm_(parameters, training.clip_norm, norm)
         if training.clip_value:
@@ -177,6 +188,7 @@ class _Run:
         watch.curves.append(numbers | {"step": step, "gradient_norm": norm})
         watch.diverged_at = self.first_broken_step(step, numbers["loss"])
         self.losses, self.norms = [], []
+        self.readings.gather()
         watch.good = watch.good + 1 if self.problem.solved(numbers) else 0
         if watch.good == IN_A_ROW and watch.solved_at is None:
             watch.solved_at = watch.curves[-IN_A_ROW]["step"]
@@ -198,15 +210,20 @@ class _Run:
         return None if math.isfinite(loss) else step
 
     def record(self, step: int) -> None:
-        """Measure the gradient flow now."""
+        """Measure the gradient flow now, and what else the card asks for."""
         if step not in self.watch.flow:
             self.watch.flow[step] = probe_flow(
                 self.model,
                 self.problem,
-                self.probe.to(self.device),
+                self.probe,
                 self.u_CO,
                 self.trial.recording.boundaries,
             )
+        self.readings.at_record(self.moment(step), flow=True)
+
+    def moment(self, step: int, batch: Batch | None = None) -> Moment:
+        """What a diagnostic is shown: the probe batch, unless it looks at a training step."""
+        return Moment(step, self.model, self.problem, batch or self.probe, self.u_CO)
 
     def record_around_passing(self, step: int, loss: float) -> None:
         """When the loss first passes the reference baseline: measure at this evaluation, and as it
@@ -252,7 +269,7 @@ class _Run:
             "segment": self.segment,
         }
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
-        return Outcome(summary, curves, flow.reset_index(drop=True))
+        return Outcome(summary, curves, flow.reset_index(drop=True), self.readings.table())
 
     def needed_lags(self) -> list[dict[str, Any]]:
         """For each anchor: smallest, median and largest needed lag over the probe, by need."""

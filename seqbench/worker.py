@@ -22,6 +22,7 @@ from typing import Any
 
 from seqbench import plugins, results
 from seqbench import trial as training
+from seqbench.plan import origins
 from seqbench.task import Trial
 
 
@@ -46,11 +47,13 @@ def execute(
     frames: dict[str, Any] = {}
     try:
         cls = plugins.load(cell) if isinstance(cell, str) else cell
-        record |= _origin(cell)
-        record["problem"] = _origin(plugins.resolve(trial.problem.name, "problems"))
+        label = trial.cell.label
+        record["origins"] = origins({label: cell}, trial.problem, trial.recording, _origin)
         outcome = training.run(trial, cls, device=device, progress=progress)
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
+        if len(outcome.diagnostics):
+            frames["diagnostics"] = outcome.diagnostics
     except Exception as error:
         message = _printable(plugins.own_words(error))
         record["summary"] = {"status": "error", "error": message}
@@ -60,7 +63,7 @@ def execute(
     return record["summary"]
 
 
-# Once a process, as a module is imported: what is edited afterwards is not what is run here.
+# Once a process, as a module is imported: what is edited later is not what is run here.
 _origin = cache(plugins.origin)
 
 

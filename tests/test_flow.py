@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import seqbench
-from seqbench.flow import cotangents, gradient_flow, probe_flow, wanted_lags
+from seqbench.flow import gradient_flow, probe_flow
 from seqbench.model import Model, Stack, Unroll
+from seqbench.probe import cotangents, wanted_lags
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.transport import SEGMENT, cut, log10_norm, log10_root_sum_square
@@ -274,6 +275,25 @@ def test_a_cell_that_does_not_start_from_zeros_is_refused():
         gradient_flow(Learned(), torch.zeros(5, 2, 2), last_sum)
 
 
+def test_a_cell_that_mixes_examples_is_refused():
+    class Centred(nn.GRUCell):
+        def forward(self, x, h=None):
+            return super().forward(x - x.mean(0), h)
+
+    with pytest.raises(ValueError, match="alone in its batch"):
+        gradient_flow(Centred(2, 3), torch.randn(5, 4, 2), last_sum)
+
+
+def test_hooks_see_the_forward_pass_and_stay():
+    layer, calls = nn.LSTM(2, 5), []
+    handle = layer.register_forward_hook(lambda *_: calls.append("forward"))
+    table = gradient_flow(layer, torch.randn(8, 2, 2), last_sum)
+    assert calls
+    assert len(layer._forward_hooks) == 1
+    handle.remove()
+    assert len(table)
+
+
 # --- on a probe batch -----------------------------------------------------------------------
 
 
@@ -324,6 +344,37 @@ def test_loss_flow_is_each_examples_own_loss():
     for state in ("h", "c", "all"):
         rows = table[(table.source == "loss") & (table.state == state)]
         np.testing.assert_allclose(rows.log10_norm, column(own, state)[1], atol=1e-4)
+
+
+def test_a_trained_model_against_an_independent_float64_loop():
+    """An LSTM that has begun to learn copy: loss flow through its readout, h and c."""
+    problem = Copy(12)
+    model = make_model(problem, nn.LSTM(10, 6))
+    draws = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(60):
+        batch = problem.sample(20, draws)
+        outputs = model.readout(model.stack(batch.inputs, None)[0])
+        optimizer.zero_grad()
+        problem.loss(outputs, batch.targets).mean().backward()
+        optimizer.step()
+    batch = problem.sample(4, draws)
+
+    def loss(outputs):
+        return problem.loss(outputs, batch.targets).mean(0)
+
+    table = gradient_flow(model, batch.inputs, loss)
+    wide, cell = copy.deepcopy(model).double(), nn.LSTMCell(10, 6).double()
+    weights = wide.stack.layers[0].state_dict()
+    cell.load_state_dict({name.removesuffix("_l0"): p for name, p in weights.items()})
+    outputs = wide.stack(batch.inputs.double(), None)[0].detach().requires_grad_()
+    direct = torch.autograd.grad(loss(wide.readout(outputs)).sum(), outputs)[0]
+    zeros = torch.zeros(4, 6, dtype=torch.float64)
+    oracle_TPB = detached_float64_loop(cell, (zeros, zeros), batch.inputs.double(), direct)
+    for part, name in enumerate(["h", "c"]):
+        lags, norms = column(table, name)
+        expected = oracle_TPB[:, part].mean(1).detach().numpy()[32 - lags[1:]]
+        np.testing.assert_allclose(norms[1:], expected, atol=1e-4)
 
 
 def test_anchors_of_their_own_are_aligned_by_lag():

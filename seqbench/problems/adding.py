@@ -100,6 +100,14 @@ class Adding:
         steps_B2 = marks_BT.nonzero()[:, 1].reshape(-1, 2) + 1
         return [batch.last_scored_step()[:, None] - steps_B2]
 
+    def value_gradient(self, batch: Batch) -> Tensor:
+        """d target / d value, [T, B]: 1 at marked steps, 0 elsewhere.
+
+        hochreiter1997: 1/4 at marked steps but the first, whose value counts as 0.
+        """
+        marked_TB = (batch.inputs[:, :, 1] > 0).to(batch.inputs.dtype)
+        return marked_TB / 4 if self.original else marked_TB
+
     def _sample_common(self, batch_size: int, generator: torch.Generator) -> Batch:
         T, B, half = self.length, batch_size, self.length // 2
         values_TB = torch.rand(T, B, generator=generator)

@@ -51,6 +51,7 @@ class Copy:
         self.length = length
         self.train_set = check_train_set(train_set)
         self.steps = length + 2 * SYMBOLS
+        self.blank_steps = range(SYMBOLS, length + SYMBOLS - 1)  # 0-based, between show and recall
         self.baselines = {
             "knowing when, not what": Baseline(
                 SYMBOLS * math.log(CLASSES) / self.steps, 1 / CLASSES

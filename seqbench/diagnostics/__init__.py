@@ -1,0 +1,1 @@
+"""Further diagnostics, one subject a file: small classes that a card's [recording] table names."""
