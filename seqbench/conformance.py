@@ -58,7 +58,7 @@ class Examination:
         self.subject = subject
         self.checks = {one.name: one for one in checks}
         self._results: dict[str, Result] = {}
-        self._meaningless: set[str] = set()
+        self._roots: dict[str, str] = {}  # of checks that mean nothing: the one that failed
 
     def __iter__(self) -> Iterator[Result]:
         return (self.result(name) for name in self.checks)
@@ -71,10 +71,9 @@ class Examination:
 
     def _carry_out(self, check: Check) -> Result:
         for needed in check.needs:
-            failed = self.result(needed).status == "failed"
-            if failed or needed in self._meaningless:
-                self._meaningless.add(check.name)
-                return Result(check.name, "not applicable", f'until "{needed}" is ok')
+            if self.result(needed).status == "failed" or needed in self._roots:
+                root = self._roots[check.name] = self._roots.get(needed, needed)
+                return Result(check.name, "not applicable", f'until "{root}" is ok')
         try:
             return Result(check.name, "ok", check.run(self.subject) or "")
         except NotApplicable as why:

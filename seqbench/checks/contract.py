@@ -56,6 +56,7 @@ def construction(subject: Subject) -> str:
 def shapes(subject: Subject) -> str:
     """Outputs and state at batch 1 and 4."""
     widths = set()
+    advice = LAYER_CONTRACT if subject.is_layer else None
     for examples in (1, EXAMPLES):
         try:
             outputs, state = _first_step(subject, examples)
@@ -63,10 +64,11 @@ def shapes(subject: Subject) -> str:
             raise
         except Exception as error:
             _say_if_it_is_a_layer(subject)
-            raise Fault(f"at batch {examples}: {plugins.own_words(error)}") from None
+            told = f"at batch {examples}, without a state: {plugins.own_words(error)}"
+            raise Fault(told, advice) from None
         for where, part in leaves(state):
             if not isinstance(part, Tensor):
-                raise Fault(f"state{where} is no tensor but a {type(part).__name__}")
+                raise Fault(f"state{where} is no tensor but a {type(part).__name__}", advice)
         steps = STEPS if subject.is_layer else 1
         if outputs.ndim != 3 or outputs.shape[:2] != (steps, examples):
             _say_if_it_is_a_layer(subject)
@@ -74,13 +76,13 @@ def shapes(subject: Subject) -> str:
             if not subject.is_layer:
                 wanted, found = wanted[1:], found[1:]
             raise Fault(f"at batch {examples} the output has shape {found}, not "
-                        f"{str(wanted)[:-1]}, n]")  # fmt: skip
+                        f"{str(wanted)[:-1]}, n]", advice)  # fmt: skip
         for where, part in leaves(state):
             batch_dim = 1 if subject.is_layer and part.ndim > 2 else 0
             if part.ndim <= batch_dim or part.shape[batch_dim] != examples:
                 _say_if_it_returns_output_and_state(subject)
                 raise Fault(f"at batch {examples} state{where} has shape {list(part.shape)}: "
-                            f"axis {batch_dim} is not the batch")  # fmt: skip
+                            f"axis {batch_dim} is not the batch", advice)  # fmt: skip
         widths.add(outputs.shape[2])
     if len(widths) > 1:
         raise Fault(f"the output's width changes with the batch: {widths}")
@@ -108,7 +110,8 @@ def _first_step(subject: Subject, examples: int) -> tuple[Tensor, Any]:
 
 LAYER_CONTRACT = (
     "a layer takes x [T, B, I] and a state or None, and returns (outputs [T, B, n], state); "
-    "the state's tensors are [layers, B, n] or [B, n]"
+    "the state's tensors are [layers, B, n] or [B, n]; one that takes the batch first, [B, T, I], "
+    "needs a wrapper that transposes x and the outputs"
 )
 
 
@@ -191,6 +194,98 @@ def _say_if_it_returns_output_and_state(subject: Subject) -> None:
 
 
 @check(
+    "nothing changed in place",
+    "inputs and states are needed again for the backward pass: write h = h * a, not h *= a, h.mul_ "
+    "or h[...] = ...; clone() first what has to be changed",
+    needs=("state fed back",),
+)
+def nothing_changed(subject: Subject) -> None:
+    """Inputs and the state are the same after the call."""
+    layer, x_TBI = subject.layer(), subject.inputs()
+    with torch.no_grad():
+        state = clone(layer(x_TBI[:1], None)[1])
+        for given in (None, state):
+            handed = {"x": x_TBI[1:2].clone()}
+            if given is not None:
+                handed |= {f"state{where}": part for where, part in leaves(given)}
+            before = {name: (part._version, part.clone()) for name, part in handed.items()}
+            layer(handed["x"], given)
+            for name, part in handed.items():
+                version, values = before[name]
+                if part._version != version or largest_difference(part, values) > 0:
+                    raise Fault(f"{name} is changed by the call")
+
+
+@check(
+    "random state untouched",
+    "draw in the constructor from torch's global generator, and nowhere else but in training mode; "
+    "never seed it; not from numpy or random, which seqbench does not seed",
+    needs=("nothing changed in place",),
+)
+def random_state(subject: Subject) -> None:
+    """A forward pass in eval mode draws nothing; a seed alone decides what is built."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1234)
+        one = subject.cls(subject.input_size, subject.hidden_size, **subject.options)
+        if torch.initial_seed() != 1234:
+            raise Fault("the constructor seeds torch's global generator")
+    other = subject.module(1234)
+    for name, values in one.state_dict().items():
+        if isinstance(values, Tensor) and largest_difference(values, other.state_dict()[name]) > 0:
+            raise Fault(f"{name} differs between two cells that were built from the same seed")
+    layer, x_TBI = subject.layer(), subject.inputs()
+    for mode in ("eval", "training"):
+        layer.train(mode == "training")
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            before = _random_states()
+            layer(x_TBI, None)
+            for whose, state in _random_states().items():
+                if state != before[whose] and (mode == "eval" or whose != "torch"):
+                    raise Fault(f"forward changes {whose}'s global random state in {mode} mode")
+
+
+def _random_states() -> dict[str, Any]:
+    _, keys, position, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state().tolist(),
+        "numpy": (keys.tolist(), position, rest),
+        "Python": random.getstate(),
+    }
+
+
+@check(
+    "nothing kept between calls",
+    "what a cell remembers is in the state that it returns, and nowhere else: no self.h, no "
+    "counter, no generator of its own; registered buffers may change in training mode",
+    needs=("random state untouched",),
+)
+def nothing_kept(subject: Subject) -> None:
+    """The same step gives the same numbers whatever was run before."""
+    for mode in ("eval", "training"):
+        layer, x_TBI = subject.layer().train(mode == "training"), subject.inputs()
+        buffers = copy.deepcopy(layer.state_dict())
+        before, found, state = [], [], None
+        for t in range(STEPS):
+            before.append(state)
+            found.append(clone(_step(layer, x_TBI[t : t + 1], state, buffers)))
+            state = found[-1][1]
+        for t in reversed(range(STEPS)):
+            again = _step(layer, x_TBI[t : t + 1], before[t], buffers)
+            if (apart := largest_difference(found[t], again)) > ROUNDING:
+                raise Fault(f"in {mode} mode step {t + 1}, run again from the same state, differs "
+                            f"by up to {apart:.2g}")  # fmt: skip
+
+
+def _step(layer: nn.Module, x_1BI: Tensor, state: Any, buffers: dict[str, Any]) -> Any:
+    """One step, what it draws always the same; in training with the buffers as they were."""
+    if layer.training:
+        layer.load_state_dict(buffers)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return layer(x_1BI, clone(state))
+
+
+@check(
     "state=None is zeros",
     "start from zeros: gradient flow needs an initial state to measure at, so that a learned or "
     "random one can't be measured",
@@ -253,92 +348,3 @@ def examples_independent(subject: Subject) -> None:
         if (apart := largest_difference(*found)) > ROUNDING:
             raise Fault(f"in {mode} mode examples 2 to 4 change by up to {apart:.2g} when example "
                         "1 does")  # fmt: skip
-
-
-@check(
-    "nothing kept between calls",
-    "what a cell remembers is in the state that it returns, and nowhere else: no self.h, no "
-    "counter, no generator of its own; registered buffers may change in training mode",
-)
-def nothing_kept(subject: Subject) -> None:
-    """The same step gives the same numbers whatever was run before."""
-    for mode in ("eval", "training"):
-        layer, x_TBI = subject.layer().train(mode == "training"), subject.inputs()
-        buffers = copy.deepcopy(layer.state_dict())
-        before, found, state = [], [], None
-        for t in range(STEPS):
-            before.append(state)
-            found.append(clone(_step(layer, x_TBI[t : t + 1], state, buffers)))
-            state = found[-1][1]
-        for t in reversed(range(STEPS)):
-            again = _step(layer, x_TBI[t : t + 1], before[t], buffers)
-            if (apart := largest_difference(found[t], again)) > ROUNDING:
-                raise Fault(f"in {mode} mode step {t + 1}, run again from the same state, differs "
-                            f"by up to {apart:.2g}")  # fmt: skip
-
-
-def _step(layer: nn.Module, x_1BI: Tensor, state: Any, buffers: dict[str, Any]) -> Any:
-    """One step, what it draws always the same; in training with the buffers as they were."""
-    if layer.training:
-        layer.load_state_dict(buffers)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return layer(x_1BI, clone(state))
-
-
-@check(
-    "nothing changed in place",
-    "inputs and states are needed again for the backward pass: write h = h * a, not h *= a, h.mul_ "
-    "or h[...] = ...; clone() first what has to be changed",
-)
-def nothing_changed(subject: Subject) -> None:
-    """Inputs and the state are the same after the call."""
-    layer, x_TBI = subject.layer(), subject.inputs()
-    with torch.no_grad():
-        state = clone(layer(x_TBI[:1], None)[1])
-        for given in (None, state):
-            handed = {"x": x_TBI[1:2].clone()}
-            if given is not None:
-                handed |= {f"state{where}": part for where, part in leaves(given)}
-            before = {name: (part._version, part.clone()) for name, part in handed.items()}
-            layer(handed["x"], given)
-            for name, part in handed.items():
-                version, values = before[name]
-                if part._version != version or largest_difference(part, values) > 0:
-                    raise Fault(f"{name} is changed by the call")
-
-
-@check(
-    "random state untouched",
-    "draw in the constructor from torch's global generator, and nowhere else but in training mode; "
-    "never seed it; not from numpy or random, which seqbench does not seed",
-)
-def random_state(subject: Subject) -> None:
-    """A forward pass in eval mode draws nothing; a seed alone decides what is built."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1234)
-        one = subject.cls(subject.input_size, subject.hidden_size, **subject.options)
-        if torch.initial_seed() != 1234:
-            raise Fault("the constructor seeds torch's global generator")
-    other = subject.module(1234)
-    for name, values in one.state_dict().items():
-        if isinstance(values, Tensor) and largest_difference(values, other.state_dict()[name]) > 0:
-            raise Fault(f"{name} differs between two cells that were built from the same seed")
-    layer, x_TBI = subject.layer(), subject.inputs()
-    for mode in ("eval", "training"):
-        layer.train(mode == "training")
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            before = _random_states()
-            layer(x_TBI, None)
-            for whose, state in _random_states().items():
-                if state != before[whose] and (mode == "eval" or whose != "torch"):
-                    raise Fault(f"forward changes {whose}'s global random state in {mode} mode")
-
-
-def _random_states() -> dict[str, Any]:
-    _, keys, position, *rest = np.random.get_state()
-    return {
-        "torch": torch.get_rng_state().tolist(),
-        "numpy": (keys.tolist(), position, rest),
-        "Python": random.getstate(),
-    }

@@ -14,11 +14,24 @@ from torch.autograd.gradcheck import GradcheckError
 from seqbench.bptt import flatten, template, unflatten
 from seqbench.checks.subject import Fault, NotApplicable, Subject, check, clone
 
+AT_ZERO = "look for square roots, norms, logarithms and divisions at 0"
+
+
+@check("finite outputs", AT_ZERO + ", and for a state that grows")
+def finite_outputs(subject: Subject) -> None:
+    """A few steps of N(0, 1) inputs do not overflow."""
+    with torch.no_grad():
+        outputs_TBn, _ = subject.layer()(subject.inputs(), None)
+    broken = [t for t, outputs_Bn in enumerate(outputs_TBn, 1) if not outputs_Bn.isfinite().all()]
+    if broken:
+        raise Fault(f"outputs are NaN or infinite at step {broken[0]}")
+
 
 @check(
     "gradients of parameters",
     "every parameter has a part in the outputs: remove those that have none, and look for detach, "
-    ".data, no_grad, numpy, and for square roots, logarithms and divisions at 0",
+    ".data, no_grad and numpy",
+    needs=("finite outputs",),
 )
 def parameter_gradients(subject: Subject) -> str | None:
     """A loss on the outputs gives every parameter a finite gradient."""
@@ -36,7 +49,7 @@ def parameter_gradients(subject: Subject) -> str | None:
     if unused := [name for name, grad in gradients.items() if grad is None]:
         raise Fault(f"no gradient arrives at {', '.join(unused)}")
     if broken := [name for name, grad in gradients.items() if not grad.isfinite().all()]:
-        raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite")
+        raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite", AT_ZERO)
     zero = [name for name, grad in gradients.items() if not grad.any()]
     return f"mind: exactly 0 for {', '.join(zero)}" if zero else None
 
@@ -45,17 +58,24 @@ def parameter_gradients(subject: Subject) -> str | None:
     "gradient reaches back",
     "the state is used and handed on as it was computed: no detach, .data, no_grad, .item() or "
     "numpy on the way",
+    needs=("finite outputs",),
 )
 def reaches_back(subject: Subject) -> None:
     """The last output depends on the first input, and autograd knows it."""
     layer, x_TBI = subject.layer(), subject.inputs().requires_grad_()
-    outputs_TBn, _ = layer(x_TBI, None)
+    with torch.no_grad():
+        like = layer(x_TBI[:1], None)[1]
+    start = [torch.zeros_like(part) for part in flatten(like)]
+    floating = [part.requires_grad_() for part in start if part.is_floating_point()]
+    outputs_TBn, _ = layer(x_TBI, unflatten(template(like), iter(start)))
     _check_outputs(outputs_TBn)
     (outputs_TBn[-1] * _cotangent(outputs_TBn[-1])).sum().backward()
     if x_TBI.grad is None:
         raise Fault("the outputs do not depend on the inputs")
     if not x_TBI.grad.isfinite().all():
-        raise Fault("the gradient that reaches the inputs is NaN or infinite")
+        raise Fault("the gradient that reaches the inputs is NaN or infinite", AT_ZERO)
+    if not all(part.grad is None or part.grad.isfinite().all() for part in floating):
+        raise Fault("the gradient that reaches the initial state is NaN or infinite", AT_ZERO)
     arrives = [bool(grad.any()) for grad in x_TBI.grad]
     if not arrives[-1]:
         raise Fault("the last output sends no gradient to the last input")
@@ -67,11 +87,6 @@ def reaches_back(subject: Subject) -> None:
 
 
 def _check_outputs(outputs_TBn: Tensor) -> None:
-    if not outputs_TBn.isfinite().all():
-        raise Fault(
-            "outputs are NaN or infinite within a few steps of N(0, 1) inputs",
-            "look for divisions, logarithms and square roots at 0, and for states that grow",
-        )
     if not outputs_TBn.requires_grad:
         raise Fault("the outputs are cut off from parameters and inputs")
 
@@ -86,7 +101,7 @@ def _cotangent(outputs: Tensor) -> Tensor:
     "compared with finite differences in float64: look for detach on a part of the state, for "
     "numbers rounded to float32, and for a backward() of your own; a straight-through estimator "
     "fails here by its nature, and what is then measured is the flow of the estimate",
-    needs=("state fed back", "dtype"),
+    needs=("gradients of parameters", "gradient reaches back", "dtype"),
 )
 def gradients_are_right(subject: Subject) -> None:
     """torch.autograd.gradcheck over three steps: inputs, state, parameters."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import subprocess
@@ -136,19 +135,19 @@ def importable(subject: Subject) -> None:
         raise Fault(f"{name} is defined in the script or notebook that is being run")
     if plugins.load(spec) is not subject.cls:
         raise Fault(f"{spec} is another class")
-    failure = _import_elsewhere(spec.rpartition(":")[0], spec)
-    if failure:
+    if failure := _import_elsewhere(spec):
         raise Fault(failure)
 
 
-@functools.cache
-def _modules_that_import() -> set[str]:
-    return set()
+_found_elsewhere: set[str] = set()  # packages and files
 
 
-def _import_elsewhere(module: str, spec: str) -> str | None:
-    """What a fresh interpreter says when it fails; a module is tried once."""
-    if module in _modules_that_import():
+def _import_elsewhere(spec: str) -> str | None:
+    """What a fresh interpreter says when it fails; a package or file that it finds is tried once,
+    since its other modules were imported here."""
+    where = spec.rpartition(":")[0]
+    where = where if where.endswith(".py") else where.partition(".")[0]
+    if where in _found_elsewhere:
         return None
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
     code = "import sys; from seqbench import plugins; plugins.load(sys.argv[1])"
@@ -159,5 +158,5 @@ def _import_elsewhere(module: str, spec: str) -> str | None:
     if ran.returncode:
         last = (ran.stderr.strip().splitlines() or ["no words"])[-1]
         return f"a fresh interpreter ends with status {ran.returncode}: {last}"
-    _modules_that_import().add(module)
+    _found_elsewhere.add(where)
     return None

@@ -95,7 +95,7 @@ class Check:
 
 
 def check(
-    name: str, advice: str, needs: tuple[str, ...] = ("state fed back",)
+    name: str, advice: str, needs: tuple[str, ...] = ("nothing kept between calls",)
 ) -> Callable[[Callable[[Subject], str | None]], Check]:
     """Make a Check of a function."""
     return lambda function: Check(name, function, advice, needs)
@@ -134,5 +134,5 @@ def largest_difference(one: Any, other: Any) -> float:
         wide = torch.complex128 if x.is_complex() else torch.float64
         x, y = x.detach().to(wide), y.detach().to(wide)
         apart = torch.where((x == y) | (x.isnan() & y.isnan()), 0.0, (x - y).abs())
-        worst = max(worst, apart.nan_to_num(nan=torch.inf).max().item() if len(apart) else 0.0)
+        worst = max(worst, apart.nan_to_num(nan=torch.inf).max().item() if apart.numel() else 0.0)
     return worst
