@@ -33,25 +33,26 @@ class CellConformance:
     hidden_size: int = 8
     options: ClassVar[dict[str, Any]] = {}
 
-    @pytest.fixture(scope="class")
-    def examination(self, request: pytest.FixtureRequest) -> Examination:
+    @classmethod
+    def examination(cls) -> Examination:
         """The cell's checks; each is carried out once, whichever test asks first."""
-        case = request.cls
-        cell = inspect.getattr_static(case, "cell", None)  # a function would become a method
-        if cell is None:
-            pytest.fail(f"{case.__name__} names no cell; allowed: cell = MyCell", pytrace=False)
-        return examine(
-            cell,
-            kind=case.kind,
-            input_size=case.input_size,
-            hidden_size=case.hidden_size,
-            options=case.options,
-        )
+        if "_examination" not in vars(cls):
+            cell = inspect.getattr_static(cls, "cell", None)  # a function would become a method
+            if cell is None:
+                pytest.fail(f"{cls.__name__} names no cell; allowed: cell = MyCell", pytrace=False)
+            cls._examination = examine(
+                cell,
+                kind=cls.kind,
+                input_size=cls.input_size,
+                hidden_size=cls.hidden_size,
+                options=cls.options,
+            )
+        return cls._examination
 
     @pytest.mark.parametrize("name", [check.name for check in CHECKS])
-    def test_contract(self, name: str, examination: Examination) -> None:
+    def test_contract(self, name: str) -> None:
         """One of the checks."""
-        result = examination.result(name)
+        result = self.examination().result(name)
         if result.status == "failed":
             pytest.fail(str(result), pytrace=False)
         if result.status == "not applicable":
