@@ -15,7 +15,7 @@ import os
 import sys
 import traceback
 from functools import cache
-from importlib.metadata import entry_points, packages_distributions, version
+from importlib.metadata import distributions, entry_points, packages_distributions
 from pathlib import Path
 from typing import Any, Literal
 
@@ -214,14 +214,19 @@ def origin(spec: str | type) -> dict[str, Any]:
         return {}
     told: dict[str, Any] = {"file_hash": _hash(where if where.endswith(".py") else cls)}
     if where and not where.endswith(".py") and top in _distributions():
-        told["packages"] = {name: version(name) for name in _distributions()[top]}
+        told["packages"] = _distributions()[top]
     return told
 
 
 @cache
-def _distributions() -> dict[str, list[str]]:
-    """Top-level module -> packages; reads the metadata of all that is installed, so only once."""
-    return {name: sorted(set(found)) for name, found in packages_distributions().items()}
+def _distributions() -> dict[str, dict[str, str]]:
+    """Top-level module -> the packages that have it -> version; reads the metadata of all that is
+    installed, so only once."""
+    versions = {one.name: one.version for one in distributions()}
+    return {
+        module: {name: versions[name] for name in sorted(set(names)) if name in versions}
+        for module, names in packages_distributions().items()
+    }
 
 
 def _hash(what: str | type) -> str | None:
