@@ -189,8 +189,9 @@ def list_(
             rows = {name: cards.load(name).description for name in cards.bundled()}
         else:
             rows = {name: told for name, (_, told) in plugins.available(kind).items()}
+        width = max(map(len, rows), default=0)
         for name, told in rows.items():
-            print(f"  {name:<15} {told}")
+            print(f"  {name:<{width}} {told}")
 
 
 def _say(line: str) -> None:
