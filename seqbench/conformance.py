@@ -81,7 +81,8 @@ class Examination:
         except Fault as fault:
             return Result(check.name, "failed", str(fault), fault.advice or check.advice)
         except InputError as error:
-            return Result(check.name, "failed", str(error), check.advice)
+            told, _, allowed = str(error).partition("\n")
+            return Result(check.name, "failed", told, allowed or check.advice)
         except Exception as error:  # somebody's code
             return Result(check.name, "failed", plugins.own_words(error), check.advice)
 

@@ -59,6 +59,12 @@ class Dropout(Good):
         return nn.functional.dropout(super().forward(x, state), 0.2, self.training)
 
 
+class Lazy(Good):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.linear = nn.LazyLinear(hidden_size)
+
+
 class Layer(Good):
     def forward(self, x, state=None):
         h, outputs = self.start(x[0]) if state is None else state, []
@@ -100,6 +106,14 @@ class Bidirectional(nn.GRU):
 class NeedsAState(Good):
     def forward(self, x, state):
         return self.update(x, state)
+
+
+class Tutorial(Good):
+    """As in torch's tutorial on character RNNs."""
+
+    def forward(self, x, hidden):
+        hidden = self.update(x, hidden)
+        return torch.log_softmax(hidden, 1), hidden
 
 
 class ReturnsADict(Good):
@@ -350,6 +364,16 @@ def local():
 
 
 Meta = type("Renamed", (Good,), {})  # a class whose name is not where it is found
+
+
+class TakesOneSequenceToo(Layer):
+    """Without a batch axis as well, as many packages' layers do, and so looks like a cell."""
+
+    def forward(self, x, state=None):
+        if x.ndim == 3:
+            return super().forward(x, state)
+        outputs, h = super().forward(x[:, None], state)
+        return outputs[:, 0], h
 
 
 class TakesTheBatchFirst(Layer):

@@ -16,7 +16,7 @@ from seqbench.testing import CellConformance
 
 GOOD = [*plugins.BUILTIN["cells"], nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
         odd.Good, odd.NamedTuple, odd.ListNestedAndCounting,
-        odd.StatePartOfTheInputsWidth, odd.Dropout]  # fmt: skip
+        odd.StatePartOfTheInputsWidth, odd.Dropout, odd.Lazy]  # fmt: skip
 
 
 @pytest.mark.parametrize("cell", GOOD, ids=str)
@@ -38,12 +38,14 @@ FAULTS = [
     (lambda i, h: odd.Good(i, h), "construction", "is no class"),
     (odd.BatchFirst, "construction", "batch_first = True"),
     (odd.Bidirectional, "construction", "bidirectional = True"),
-    (odd.NeedsAState, "shapes", "at batch 1, without a state: TypeError"),
+    (odd.NeedsAState, "shapes", "it runs with a state of zeros, but not with state=None"),
+    (odd.Tutorial, "shapes", "it also returns (output, state), not the state alone"),
     (odd.ReturnsADict, "shapes", "a dict, not a tensor"),
     (odd.Squeezes, "shapes", "at batch 1 the output has shape [8], not [1, n]"),
     (odd.FloatInTheState, "shapes", "state[1] is no tensor but a float"),
     (odd.StateWithoutBatch, "shapes", "state[1] has shape [8]: axis 0 is not the batch"),
     (odd.Layer, "shapes", "a layer, not a cell"),
+    (odd.TakesOneSequenceToo, "shapes", "a layer, not a cell"),
     (odd.WrongSize, "state fed back", "at step 2: RuntimeError"),
     (odd.SameOutputAndState, "state fed back", "it returns (output, state)"),
     (odd.OutputAndState, "state fed back", "it returns (output, state)"),

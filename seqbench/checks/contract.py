@@ -64,6 +64,7 @@ def shapes(subject: Subject) -> str:
             raise
         except Exception as error:
             _say_if_it_is_a_layer(subject)
+            _say_if_it_needs_a_state(subject)
             told = f"at batch {examples}, without a state: {plugins.own_words(error)}"
             raise Fault(told, advice) from None
         for where, part in leaves(state):
@@ -80,6 +81,7 @@ def shapes(subject: Subject) -> str:
         for where, part in leaves(state):
             batch_dim = 1 if subject.is_layer and part.ndim > 2 else 0
             if part.ndim <= batch_dim or part.shape[batch_dim] != examples:
+                _say_if_it_is_a_layer(subject)
                 _say_if_it_returns_output_and_state(subject)
                 raise Fault(f"at batch {examples} state{where} has shape {list(part.shape)}: "
                             f"axis {batch_dim} is not the batch", advice)  # fmt: skip
@@ -129,6 +131,28 @@ def _say_if_it_is_a_layer(subject: Subject) -> None:
         raise Fault(
             "it takes whole sequences and returns (outputs, state): a layer, not a cell",
             'say so: --kind layer, and kind = "layer" in a card',
+        )
+
+
+def _say_if_it_needs_a_state(subject: Subject) -> None:
+    """A cell that runs when it is given zeros, but not with state=None."""
+    if subject.is_layer:
+        return
+    x_BI = subject.inputs()[0]
+    h_BH = x_BI.new_zeros(len(x_BI), subject.hidden_size)
+    for zeros in (h_BH, (h_BH, h_BH)):
+        try:
+            with torch.no_grad():
+                after = subject.module()(x_BI, zeros)
+        except Exception:
+            continue
+        also = "; it also returns (output, state), not the state alone"
+        pair = isinstance(after, tuple) and len(after) == 2 and outline(after[1]) == outline(zeros)
+        raise Fault(
+            "it runs with a state of zeros, but not with state=None"
+            + (also if pair and outline(after) != outline(zeros) else ""),
+            "forward(self, x, state=None), and in it: if state is None, start from zeros, "
+            "x.new_zeros(len(x), n), on the device and in the dtype of x",
         )
 
 
@@ -226,10 +250,10 @@ def random_state(subject: Subject) -> None:
     """A forward pass in eval mode draws nothing; a seed alone decides what is built."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1234)
-        one = subject.cls(subject.input_size, subject.hidden_size, **subject.options)
+        subject.cls(subject.input_size, subject.hidden_size, **subject.options)
         if torch.initial_seed() != 1234:
             raise Fault("the constructor seeds torch's global generator")
-    other = subject.module(1234)
+    one, other = subject.module(1234), subject.module(1234)
     for name, values in one.state_dict().items():
         if isinstance(values, Tensor) and largest_difference(values, other.state_dict()[name]) > 0:
             raise Fault(f"{name} differs between two cells that were built from the same seed")

@@ -55,12 +55,12 @@ class _OneDevice(TorchDispatchMode):
         devices = sorted({x.device.type for x in tensors})
         # Those may: a copy between devices, an index on the CPU.
         if len(devices) > 1 and not str(func).startswith(("aten.copy_", "aten.index")):
-            raise _Mixed(f"{str(func).split('.')[1]} meets tensors on {' and '.join(devices)}")
+            raise TwoDevices(f"{str(func).split('.')[1]} meets tensors on {' and '.join(devices)}")
         return func(*args, **(kwargs or {}))
 
 
-class _Mixed(RuntimeError):
-    pass
+class TwoDevices(RuntimeError):
+    """Tensors on two devices meet."""
 
 
 @check("device", PLAIN + "; no .cpu(), .numpy() or device='cpu'")
@@ -75,7 +75,7 @@ def device(subject: Subject) -> str:
                 outputs, state = layer(x_TBI[t : t + 1], state)
         except Exception as error:
             words = plugins.own_words(error)
-            if where == "meta" and not isinstance(error, _Mixed) and "on device" not in words:
+            if where == "meta" and not isinstance(error, TwoDevices) and "on device" not in words:
                 raise NotApplicable(f"no GPU here, and without numbers it says: {words}") from None
             raise Fault(f"on {where}: {words}" + _plain(subject)) from None
         for part in (outputs, *flatten(state)):
@@ -95,7 +95,6 @@ def state_dict(subject: Subject) -> None:
     x_TBI, file = subject.inputs(), io.BytesIO()
     with torch.no_grad():
         found = clone(layer(x_TBI, None))
-        other(x_TBI, None)  # a lazy module gets its shapes here
     torch.save(layer.state_dict(), file)
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))

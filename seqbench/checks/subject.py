@@ -65,7 +65,11 @@ class Subject:
         """A new one, drawn from a seed, in eval mode; the global random state is left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.cls(self.input_size, self.hidden_size, **self.options).eval()
+            module = self.cls(self.input_size, self.hidden_size, **self.options).eval()
+            if any(nn.parameter.is_lazy(p) for p in module.parameters()):
+                inputs_TBI = self.inputs()  # gives them their shapes
+                module(inputs_TBI if self.is_layer else inputs_TBI[0], None)
+            return module
 
     def layer(self, seed: int = 0) -> nn.Module:
         """A new one that takes sequences: (x [T, B, I], state) -> (outputs [T, B, n], state)."""
