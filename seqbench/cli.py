@@ -103,6 +103,7 @@ def run(
     if not all(plan.finished(planned.path, trial) for trial in planned.task.trials()):
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
+        _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
         raise typer.Exit(1)
 
 

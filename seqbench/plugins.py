@@ -174,11 +174,11 @@ def load(spec: str) -> type:
         ) from None
     found = getattr(module, attribute, None)
     if not inspect.isclass(found):
+        kind = type(found).__name__
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
-        what = "is a function, not a class" if inspect.isfunction(found) else "is not there"
         raise InputError(
             f"{spec!r}: no class {attribute!r} in {where}"
-            f"{f' (it {what})' if found is not None else _nearest(attribute, classes)}\n"
+            f"{_nearest(attribute, classes) if found is None else f' (it is a {kind})'}\n"
             f"its classes: {', '.join(classes) or 'none'}"
         )
     return found

@@ -156,7 +156,7 @@ def test_a_broken_cell_ends_the_command_with_status_2(words, tmp_path, monkeypat
 
 def test_a_function_is_no_class(tmp_path):
     (tmp_path / "maker.py").write_text("class Cell: pass\ndef make(i, h): return Cell()\n")
-    with pytest.raises(InputError, match="is a function, not a class\\)\nits classes: Cell"):
+    with pytest.raises(InputError, match="\\(it is a function\\)\nits classes: Cell"):
         plugins.load(f"{tmp_path}/maker.py:make")
 
 

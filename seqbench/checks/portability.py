@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,8 @@ def device(subject: Subject) -> str:
     x_TBI = subject.inputs().to(where)
     for t in range(2):
         try:
-            with torch.no_grad(), _OneDevice():
+            # Where there are numbers, torch itself refuses to mix devices.
+            with torch.no_grad(), _OneDevice() if where == "meta" else nullcontext():
                 outputs, state = layer(x_TBI[t : t + 1], state)
         except Exception as error:
             words = plugins.own_words(error)
