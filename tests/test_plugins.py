@@ -220,6 +220,7 @@ def package(tmp_path, monkeypatch):
         info.mkdir()
         (info / "METADATA").write_text(f"Name: Their-Cells\nVersion: {version}\n")
         (info / "top_level.txt").write_text("theirs\n")
+        (info / "entry_points.txt").write_text("[seqbench.cells]\nleaky = theirs:Leaky\n")
         plugins._distributions.cache_clear()
         importlib.invalidate_caches()
 
@@ -231,8 +232,11 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_packages_version_is_noted_and_a_change_of_it_noticed(package, tmp_path):
-    card = write(tmp_path, '"theirs:Leaky"')
+    card = write(tmp_path, '{ use = "leaky", label = "Leaky" }')  # by its entry point
+    assert plugins.available("cells")["leaky"] == ("theirs:Leaky", "from Their-Cells")
+    assert "theirs" not in sys.modules
     results = rerun(card, tmp_path / "run")
+    assert results.trials.status.tolist() == ["done"], results.trials.error
     (record,) = results.records.values()
     assert record["cell"] == "theirs:Leaky"
     origin = record["origins"]["cells (Leaky)"]
