@@ -150,6 +150,15 @@ def test_sizes_and_options_can_be_chosen():
         examine("lstm", kind="row")
 
 
+def test_an_output_of_another_width_is_no_fault_but_is_said():
+    class Wide(odd.Good):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, 2 * hidden_size)
+
+    result = examine(Wide).result("shapes")
+    assert str(result) == "ok              shapes: mind: the output is 16 wide, hidden_size was 8"
+
+
 def test_checking_leaves_the_random_state_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
