@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from seqbench.reporting.falling import falls, marks
 from seqbench.reporting.opening import opening, opening_counts
+from seqbench.reporting.readings import at_the_ends, readings
 from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
 from seqbench.results import Results
 
@@ -31,6 +33,10 @@ class Tables:
     opening_counts: pd.DataFrame
     cells: pd.DataFrame
     seconds: pd.DataFrame
+    marks: pd.DataFrame
+    falls: pd.DataFrame
+    readings: pd.DataFrame
+    diagnostics: pd.DataFrame
 
     @property
     def labels(self) -> list[str]:
@@ -39,7 +45,7 @@ class Tables:
 
     def files(self) -> dict[str, pd.DataFrame]:
         """What is written as CSV: name -> table."""
-        return {
+        told = {
             "comparison": self.comparison,
             "longest_length_solved": self.longest,
             "trials": self.results.trials,
@@ -47,14 +53,17 @@ class Tables:
             "needed_lags": self.needs,
             "opening": self.opening,
             "opening_counts": self.opening_counts,
+            "falls": self.falls,
             "cells": self.cells,
         }
+        return told if self.diagnostics.empty else told | {"diagnostics": self.diagnostics}
 
 
 def build(results: Results) -> Tables:
     """Count everything."""
     offs = read_offs(results)
     table, opened = comparison(results, offs), opening(results, offs)
+    marked, said = marks(results, opened), readings(results)
     return Tables(
         results=results,
         shape=shapes(results),
@@ -66,6 +75,10 @@ def build(results: Results) -> Tables:
         opening_counts=opening_counts(results, opened),
         cells=cells(results),
         seconds=seconds(results),
+        marks=marked,
+        falls=falls(marked),
+        readings=said,
+        diagnostics=at_the_ends(said, [cell.label for cell in results.task.cells]),
     )
 
 
