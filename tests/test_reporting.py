@@ -287,11 +287,11 @@ def test_everything_is_written(make):
     assert page == run.path / "report" / "index.html"
     text = check_page(page.parent)
     names = {p.relative_to(page.parent).as_posix() for p in page.parent.rglob("*") if p.is_file()}
-    figures = {f"figures/{n}.{kind}" for n in ("flow", "reach", "training", "loss")
+    figures = {f"figures/{n}.{kind}" for n in ("flow", "reach", "training", "loss", "fall")
                for kind in ("png", "svg")}  # fmt: skip
     written = {"index.html", "report.md", "tables/comparison.csv", "tables/opening.csv"}
     assert figures | written <= names
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert "○ 0/2" in text
     assert "● 2/2" in text
     assert "n is too small to claim" in text

@@ -54,8 +54,8 @@ def _of_the_flow(tables: Tables) -> dict[str, tuple[str, str]]:
             "Flow before training, and when the loss fell",
             "A mark a trial: S at the median longest needed lag before any training, and the first "
             "evaluation whose loss had fallen, by the rule above; on the topmost line: it did not "
-            f"fall within {tables.results.task.training.steps:,} steps. Colour: the cell; shape: what "
-            f"became of the trial. Dotted: a thousandth.{_left_out(tables)}",
+            f"fall within {tables.results.task.training.steps:,} steps. Colour: the cell; shape: "
+            f"what became of the trial. Dotted: a thousandth.{_left_out(tables)}",
         ),
     }
 
