@@ -120,7 +120,7 @@ def _canvas(
 
 def _lag_axis(largest: float, width: int, corner: str, down: str, across: str) -> list[str]:
     """The axis, and its labels under it."""
-    step = _nice(largest / max(2, min(8, width // 9)))
+    step = _nice(max(1.0, largest / max(2, min(8, width // 9))))
     line, labels = [across] * width, [" "] * (width + 1)
     for lag in np.arange(0, largest + step / 2, step):
         if lag > largest:

@@ -22,11 +22,12 @@ EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0
 WIDTH = 80  # where there is no terminal
 GAP = 2  # between columns
+NOWHERE = "undefined"  # too few lags, exact zeros, or values that are not finite
 FLOAT32 = (
     "Too small for float32: the norm is below half of its smallest number, 1.4e-45, so each entry "
     "of the exact gradient rounds to 0. inputs.grad: what an ordinary backward pass in float32 "
-    "returned. The state's own gradient may stay at 1.4e-45 by rounding instead of reaching 0 (LSTM "
-    "and GRU do that), which is as wrong."
+    "returned. The state's own gradient may stay at 1.4e-45 by rounding instead of reaching 0 "
+    "(LSTM and GRU do that), which is as wrong."
 )
 SHORT = {"error": "error", "interrupted": "not run"}
 
@@ -156,12 +157,12 @@ def readings(rows: pd.DataFrame, zero_from: float = math.inf) -> dict[str, str]:
 
 
 def _rate(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    return NOWHERE if math.isnan(value) else f"{value:.3f}"
 
 
 def _late(value: float | str, largest: float) -> str:
     """In the curve's own words where it has no number."""
-    words = {"none within K": f"none within {largest:,.0f}", "not defined: exact zeros": "zeros"}
+    words = {"none within K": f"none within {largest:,.0f}", "not defined: exact zeros": NOWHERE}
     return words.get(value, value) if isinstance(value, str) else steps(value)
 
 
@@ -181,7 +182,7 @@ def _level(one: curve.Curve, lag: float) -> str:
     exact = one.s[one.lags == lag]
     value = float(exact[0]) if len(exact) else one.at(lag)
     if math.isnan(value):
-        return "–"
+        return NOWHERE
     return "exactly 0" if math.isinf(value) else f"{value:.1f}"
 
 
@@ -193,5 +194,7 @@ def _lost_in_float32(rows: pd.DataFrame) -> str:
 
 
 def _console() -> Console:
+    if sys.stdout.encoding and not sys.stdout.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="replace")  # a dash is no reason to end in a traceback
     # A pipe has no width of its own; rich would take one from the environment.
     return Console() if sys.stdout.isatty() else Console(width=WIDTH, force_terminal=False)
