@@ -34,7 +34,7 @@ def drawn(curves, width=80, encoding="utf-8", terminal=False) -> str:
 
 def rows_of(letter, text):
     """The rows of the plot, top down, that a cell's letter is in."""
-    return [i for i, line in enumerate(text.splitlines()[1:-3]) if letter in line]
+    return [i for i, line in enumerate(text.splitlines()[1:-4]) if letter in line]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -67,7 +67,8 @@ def test_the_axis_holds_what_it_says():
 
 def test_exact_zeros_are_not_drawn():
     text = drawn({"relu": CURVES["relu"]})
-    plotted = [line.split("│")[-1].split("┤")[-1] for line in text.splitlines()[1:-3]]
+    lines = text.splitlines()[1:-4]  # without the axis
+    plotted = [line.split("│")[-1].split("┤")[-1] for line in lines]
     reach = max(len(line.rstrip()) for line in plotted)
     assert 0.45 < reach / 75 < 0.6  # lag 200 of 400
 
