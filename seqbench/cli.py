@@ -136,12 +136,13 @@ def flow(
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
     from seqbench.reporting import terminal
-    from seqbench.untrained import check_files, compare, save
+    from seqbench.untrained import check_files, compare, float32_zeros, save
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
-    table = compare(cells, length=length, hidden_size=hidden, seed=seed)
-    terminal.print_flow(table)
+    sizes = {"length": length, "hidden_size": hidden, "seed": seed}
+    table = compare(cells, **sizes)
+    terminal.print_flow(table, float32_zeros(cells, **sizes))
     for path in save(table, figure=out, csv=csv):
         print(path)
 
