@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -217,6 +216,8 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
+    import tomllib
+
     changes = {}
     for one in given:
         key, equals, value = one.partition("=")
