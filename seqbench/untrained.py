@@ -15,8 +15,8 @@ from seqbench import task as cards
 from seqbench.errors import InputError
 from seqbench.flow import gradient_flow
 from seqbench.model import Stack, build
+from seqbench.state import measuring
 from seqbench.task import Cell
-from seqbench.transport import measuring
 from seqbench.trial import reproducible
 
 INPUTS = 2  # columns of N(0, 1)
