@@ -27,6 +27,7 @@ OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
 OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
+LEGEND_ROW = 0.17  # inches
 PNG_DPI = 120
 RASTER_DPI = 150  # of what is a picture inside an SVG
 
@@ -137,6 +138,8 @@ def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
     rows = math.ceil(len(handles) / each)
     # matplotlib fills columns; people read rows.
     handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
+    if rows > 2:  # or it would take its room from the panels
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
     figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
 
 
