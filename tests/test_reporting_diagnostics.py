@@ -285,7 +285,7 @@ def test_what_is_said_of_an_intervention():
     assert told.intervention_sentences(counted) == [
         "The lstm cells differ in forget_bias alone. At T = 20 and forget_bias −4 and 4, S at the "
         "median longest needed lag was, before training, −10.0 and −1.0; the loss fell in 1/3 and "
-        "3/3 of the trials, at the median steps never and 200. The option may change more than "
+        "3/3 of the trials, at the median steps never and 200. An option may change more than "
         "the flow, so this alone does not make the flow the reason."
     ]
     notes = " ".join(told.fall_notes(counted))

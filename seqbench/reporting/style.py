@@ -27,6 +27,7 @@ OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
 OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
+LEGEND_ROW = 0.17  # inches
 PNG_DPI = 120
 RASTER_DPI = 150  # of what is a picture inside an SVG
 
@@ -132,10 +133,13 @@ def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
     wide = sum(len(str(handle.get_label())) + 9 for handle in handles)
     room = 15 * figure.get_figwidth()  # characters
     lines = math.ceil(wide / room)
-    each = max(1, min(columns, math.ceil(len(handles) / lines)))
+    widest = max((len(str(handle.get_label())) for handle in handles), default=0) + 8
+    each = max(1, min(columns, math.ceil(len(handles) / lines), int(room // widest)))
     rows = math.ceil(len(handles) / each)
     # matplotlib fills columns; people read rows.
     handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
+    if rows > 2:  # or it would take its room from the panels
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
     figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
 
 
@@ -165,5 +169,5 @@ def pictures(figure: Figure, salt: str) -> tuple[str, bytes]:
 
 
 def _rounded(attribute: re.Match) -> str:
-    """Coordinates in hundredths of a point: a third of the bytes, and nobody can see it."""
-    return re.sub(r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}", attribute[0])
+    """Coordinates in tenths of a point: far fewer bytes, and nobody can see it."""
+    return re.sub(r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}", attribute[0])

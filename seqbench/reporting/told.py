@@ -9,7 +9,7 @@ from seqbench.reporting.readings import silent
 from seqbench.reporting.tables import Tables
 from seqbench.reporting.words import count, join
 
-MORE = "The option may change more than the flow, so this alone does not make the flow the reason."
+MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
 
 
 def decades(value: float) -> str:
@@ -22,7 +22,8 @@ def decades(value: float) -> str:
 def intervention_sentences(tables: Tables) -> list[str]:
     """One for each kind of cell of which some differ in one option alone, at the longest length."""
     told = [_sentence(tables, one) for one in interventions(tables.results.task)]
-    return [sentence for sentence in told if sentence]
+    told = [sentence for sentence in told if sentence]
+    return [*told[:-1], f"{told[-1]} {MORE}"] if told else []
 
 
 def _sentence(tables: Tables, one: Intervention) -> str:
@@ -34,11 +35,12 @@ def _sentence(tables: Tables, one: Intervention) -> str:
     values = [_value(one.values[label]) for label in rows.index]
     fell = [f"{row.fell}/{row.trials}" for row in rows.itertuples()]
     at = ["never" if math.isinf(value) else f"{value:,.0f}" for value in rows["fell_at"]]
+    when = f"at the median steps {join(at)}" if set(at) != {"never"} else "in the median never"
     return (
         f"The {_kind(one)} cells differ in {one.option} alone. At T = {rows['length'].iloc[0]} and "
         f"{one.option} {join(values)}, S at the median longest needed lag was, before training, "
         f"{join(decades(value) for value in rows['s_start'])}; the loss fell in {join(fell)} of "
-        f"the trials, at the median steps {join(at)}. {MORE}"
+        f"the trials, {when}."
     )
 
 
