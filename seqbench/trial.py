@@ -90,10 +90,15 @@ def run(
         return _Run(trial, problem, model, torch.device(device)).finish(progress)
 
 
+def flushes_denormal() -> bool:
+    """Whether this thread takes subnormal numbers for 0."""
+    return bool((torch.full((1,), 1e-300, dtype=torch.float64) * 1e-20 == 0).all())
+
+
 @contextmanager
 def reproducible(device: str) -> Iterator[None]:
     """One thread, subnormal numbers flushed to zero, the global random state put back after."""
-    threads = torch.get_num_threads()
+    threads, flushing = torch.get_num_threads(), flushes_denormal()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     devices = [torch.cuda.current_device()] if device == "cuda" else []
@@ -101,7 +106,7 @@ def reproducible(device: str) -> Iterator[None]:
         with torch.random.fork_rng(devices):
             yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(flushing)
         torch.set_num_threads(threads)
 
 

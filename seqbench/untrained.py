@@ -102,6 +102,8 @@ def _blamed(cell: Cell) -> Iterator[None]:
     """What a cell raises is the user's to know."""
     try:
         yield
+    except InputError as error:
+        raise InputError(f"cells ({cell.label}): {error}") from None
     except Exception as error:
         raise InputError(
             f"cells ({cell.label}): {plugins.own_words(error)}\n"

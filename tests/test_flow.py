@@ -5,6 +5,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -182,6 +183,70 @@ def test_dead_units_are_true_zeros_and_counted():
     assert rows.n_nonfinite.sum() == 0
 
 
+def test_parts_of_a_state_may_differ_by_any_number_of_decades():
+    """a shrinks by 0.1 a step, b stays: after 1,000 steps they are 1,000 decades apart."""
+
+    class Two(nn.Module):
+        def forward(self, x, state=None):
+            a, b = (torch.zeros_like(x),) * 2 if state is None else state[1:]
+            a, b = 0.1 * a + x, b + x
+            return a + b, a, b
+
+    table = gradient_flow(Two(), torch.randn(1000, 2, 1), last_sum, every=50)
+    lags, norms = column(table, "c")
+    tenth = math.log10(float(torch.tensor(0.1)))
+    np.testing.assert_allclose(norms[1:], lags[1:] * tenth, atol=1e-4)
+    np.testing.assert_allclose(column(table, "s2")[1][1:], 0.0, atol=1e-4)
+    np.testing.assert_allclose(column(table)[1][1:], 0.0, atol=1e-4)
+
+
+def test_layers_of_a_stack_may_differ_by_any_number_of_decades():
+    slow = nn.RNN(1, 1, nonlinearity="relu")
+    fast = nn.RNN(1, 1, nonlinearity="relu")
+    for layer, factor in ((slow, 1.0), (fast, 0.1)):
+        for parameter in layer.parameters():
+            nn.init.constant_(parameter, 0.0)
+        nn.init.constant_(layer.weight_hh_l0, factor)
+        nn.init.constant_(layer.weight_ih_l0, 1.0)
+    table = gradient_flow(Stack([slow, fast]), torch.rand(600, 2, 1), last_sum, every=100)
+    lags, norms = column(table, layer=1)
+    np.testing.assert_allclose(norms, lags * math.log10(float(torch.tensor(0.1))), atol=1e-4)
+    assert abs(column(table, layer=0)[1][-1]) < 0.1  # 1/0.9 from the fast layer
+
+
+@pytest.mark.parametrize("factor", [3e-5 + 4e-5j, 0.3 - 0.4j])
+def test_a_complex_cell_in_any_range(factor):
+    class Spiral(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(factor, dtype=torch.complex64))
+
+        def forward(self, x, state=None):
+            z = x.new_zeros(len(x), 1) + 0j if state is None else state[1]
+            z = self.factor * z + x
+            return z.real, z
+
+    lags, norms = column(gradient_flow(Spiral(), torch.randn(60, 2, 1), last_sum), "c")
+    # |factor|^k; the answer is z's real part, and a real gradient stays of that size
+    np.testing.assert_allclose(norms[1:], lags[1:] * math.log10(abs(factor)), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(dtype):
+    cell = Linear(torch.tensor([[0.25]], dtype=dtype))
+    lags, norms = column(gradient_flow(cell, torch.randn(100, 2, 1).to(dtype), last_sum))
+    np.testing.assert_allclose(norms, lags * math.log10(0.25), atol=1e-4)
+
+
+def test_in_inference_mode_and_with_another_default_device():
+    layer, inputs = nn.GRU(2, 3), torch.randn(6, 2, 2)
+    expected = gradient_flow(layer, inputs, last_sum)
+    with torch.inference_mode():
+        pd.testing.assert_frame_equal(gradient_flow(layer, inputs, last_sum), expected)
+    with torch.device("meta"):
+        pd.testing.assert_frame_equal(gradient_flow(layer, inputs, last_sum), expected)
+
+
 def test_an_infinite_jacobian_is_counted_as_not_finite():
     class Root(nn.Module):
         def forward(self, x, h=None):
@@ -259,11 +324,29 @@ def test_the_module_is_left_as_it_was():
         (torch.zeros(5, 2), last_sum, 1, r"\[T, B, I\]"),
         (torch.zeros(5, 2, 2), lambda out: out.sum(), 1, "one value an example"),
         (torch.zeros(5, 2, 2), last_sum, 0, "1 or more"),
+        (torch.zeros(5, 2, 2), lambda out: torch.zeros(2), 1, "does not depend"),
+        (torch.zeros(5, 2, 2), lambda out: 3.0, 1, "one value an example"),
     ],
 )
 def test_wrong_arguments_say_what_is_allowed(inputs, loss, every, words):
     with pytest.raises(ValueError, match=words):
         gradient_flow(nn.GRU(2, 3), inputs, loss, every=every)
+
+
+def test_a_whole_sequence_layer_that_is_taken_for_a_cell_is_told_how_to_say_so():
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.LSTM(2, 3)
+
+        def forward(self, x, state=None):
+            return self.inner(x, state)
+
+    with pytest.raises(ValueError, match="kind='layer'"):
+        gradient_flow(Wrapped(), torch.zeros(5, 2, 2), last_sum)
+    assert len(gradient_flow(Wrapped(), torch.randn(5, 2, 2), last_sum, kind="layer"))
+    with pytest.raises(ValueError, match="'cell', 'layer'"):
+        gradient_flow(Wrapped(), torch.zeros(5, 2, 2), last_sum, kind="lyer")
 
 
 def test_a_cell_that_does_not_start_from_zeros_is_refused():
@@ -275,13 +358,46 @@ def test_a_cell_that_does_not_start_from_zeros_is_refused():
         gradient_flow(Learned(), torch.zeros(5, 2, 2), last_sum)
 
 
-def test_a_cell_that_mixes_examples_is_refused():
-    class Centred(nn.GRUCell):
-        def forward(self, x, h=None):
-            return super().forward(x - x.mean(0), h)
+class MixesState(nn.GRUCell):
+    def forward(self, x, h=None):
+        return super().forward(x, None if h is None else h - h.mean(0))
 
-    with pytest.raises(ValueError, match="alone in its batch"):
-        gradient_flow(Centred(2, 3), torch.randn(5, 4, 2), last_sum)
+
+class DropsState(nn.GRUCell):
+    def forward(self, x, h=None):
+        return super().forward(x, None if h is None else nn.functional.dropout(h, 0.5, True))
+
+
+class CountsSteps(nn.GRUCell):
+    seen = 0
+
+    def forward(self, x, h=None):
+        self.seen += 1
+        return super().forward(x, h) / self.seen
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [(MixesState, "alone in its batch"), (DropsState, "run twice"), (CountsSteps, "run twice")],
+)
+def test_what_a_cell_does_to_its_state_only_is_seen_too(cell, words):
+    with pytest.raises(ValueError, match=words):
+        gradient_flow(cell(2, 3), torch.randn(5, 4, 2), last_sum)
+
+
+def test_buffers_are_left_as_they_were():
+    class Counting(nn.GRUCell):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, x, h=None):
+            self.seen += 1
+            return super().forward(x, h)
+
+    cell = Counting(2, 3)
+    gradient_flow(cell, torch.randn(5, 4, 2), last_sum)
+    assert cell.seen == 0
 
 
 def test_hooks_see_the_forward_pass_and_stay():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqbench.bptt import unflatten
 from seqbench.diagnostics.moment import Moment
 from seqbench.model import Unroll
-from seqbench.state import measuring
+from seqbench.state import measuring, zero_state
 
 SHUT, OPEN, FLAT = 0.1, 0.9, 0.9
 
@@ -17,9 +18,9 @@ class Saturation:
     beyond 0.9 in size; rectified units that are 0 at every step of every sequence ("dead").
 
     Gates of torch's layers (and so of the bundled lstm and gru) are computed from their weights. A
-    step cell with a method `gates(x, state) -> {name: [B, n]}` has its own counted. Of any other
-    cell, outputs that never leave [-1, 1] are counted as tanh units, outputs that are never
-    negative as rectified ones, all else is left out.
+    step cell with a method `gates(x, state) -> {name: [B, n]}` has its own counted. Outputs are
+    counted where the layer says in an attribute `nonlinearity` that they are tanh, relu or sigmoid
+    units, as the bundled rnn does; all else is left out.
 
     Source: Glorot & Bengio 2010, AISTATS, section 3; for gates: Karpathy et al. 2016,
     arXiv:1506.02078, section 4.2 (there below 0.1 and above 0.9 too).
@@ -32,25 +33,32 @@ class Saturation:
         with torch.no_grad(), measuring(moment.model):
             for number, layer in enumerate(layers):
                 outputs = layer(inputs, None)[0]
-                of_layer = gates(layer, inputs, outputs) | {"output": outputs}
                 prefix = f"layer {number}, " if len(layers) > 1 else ""
-                for name, values in of_layer.items():
-                    found |= {f"{prefix}{name} {what}": n for what, n in _shares(values).items()}
+                shares = _of_outputs(layer, outputs)
+                for name, values in gates(layer, inputs, outputs).items():
+                    shares |= _of_gate(name, values)
+                found |= {prefix + name: share for name, share in shares.items()}
                 inputs = outputs
         return found
 
 
-def _shares(values_TBn: Tensor) -> dict[str, float]:
-    lowest, highest = values_TBn.min().item(), values_TBn.max().item()
-    if lowest >= 0 and highest <= 1 and not (values_TBn == 0).any():  # a sigmoid
-        return {
-            f"< {SHUT}": (values_TBn < SHUT).double().mean().item(),
-            f"> {OPEN}": (values_TBn > OPEN).double().mean().item(),
-        }
-    if lowest >= 0:
-        return {"dead": (values_TBn == 0).flatten(0, 1).all(0).double().mean().item()}
-    if lowest >= -1 and highest <= 1:
-        return {f"beyond ±{FLAT}": (values_TBn.abs() > FLAT).double().mean().item()}
+def _of_gate(name: str, values_TBn: Tensor) -> dict[str, float]:
+    return {
+        f"{name} < {SHUT}": (values_TBn < SHUT).double().mean().item(),
+        f"{name} > {OPEN}": (values_TBn > OPEN).double().mean().item(),
+    }
+
+
+def _of_outputs(layer: nn.Module, outputs_TBH: Tensor) -> dict[str, float]:
+    cell = layer.cell if isinstance(layer, Unroll) else layer
+    match getattr(cell, "nonlinearity", None):
+        case "tanh":
+            return {f"output beyond ±{FLAT}": (outputs_TBH.abs() > FLAT).double().mean().item()}
+        case "relu":
+            dead_H = (outputs_TBH == 0).flatten(0, 1).all(0)
+            return {"output dead": dead_H.double().mean().item()}
+        case "sigmoid":
+            return _of_gate("output", outputs_TBH)
     return {}
 
 
@@ -73,17 +81,9 @@ def gates(layer: nn.Module, inputs_TBI: Tensor, outputs_TBH: Tensor) -> dict[str
 def _own_gates(cell: nn.Module, inputs_TBI: Tensor) -> dict[str, Tensor]:
     if not hasattr(cell, "gates"):
         return {}
-    state, steps = None, []
+    nesting, zeros = zero_state(Unroll(cell), inputs_TBI)
+    state, steps = unflatten(nesting, iter(zeros)), []
     for x_BI in inputs_TBI:
-        after = cell(x_BI, state)
-        if state is None:  # zeros, in the state's own nesting
-            state = _zeros(after)
         steps.append(cell.gates(x_BI, state))
-        state = after
+        state = cell(x_BI, state)
     return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
-
-
-def _zeros(state):
-    if isinstance(state, Tensor):
-        return torch.zeros_like(state)
-    return tuple(_zeros(part) for part in state)

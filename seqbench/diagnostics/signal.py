@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import torch
 from torch import Tensor
@@ -67,11 +69,13 @@ def _at_lag(kept: dict, group: Group, lag: int) -> tuple[Tensor, Tensor]:
 
 
 def _ratio(unit_CBn: Tensor, log10_CB: Tensor) -> float:
-    """log10 of signal over noise; NaN where there is no gradient at all."""
+    """log10 of signal over noise; NaN for one example, or no gradient at all."""
     largest = log10_CB.max()
     scale_CB = torch.where(log10_CB.isfinite(), 10 ** (log10_CB - largest), 0.0)
     gradient_CBn = unit_CBn * scale_CB[:, :, None]
     mean_C1n = gradient_CBn.mean(1, keepdim=True)
-    signal = mean_C1n.square().sum(2).mean()
-    noise = (gradient_CBn - mean_C1n).square().sum(2).mean()
+    signal = mean_C1n.abs().square().sum(2).mean()
+    noise = (gradient_CBn - mean_C1n).abs().square().sum(2).mean()
+    if gradient_CBn.shape[1] == 1:
+        return math.nan  # one example agrees with itself
     return 0.5 * float(torch.log10(signal / noise))

@@ -16,7 +16,8 @@ from seqbench.diagnostics.moment import Moment
 from seqbench.errors import InputError
 
 SWEEPS = 100  # at most; a long product needs two or three
-CLOSE = 1e-6  # decades
+CLOSE = 1e-8  # decades
+SVD_RANGE = 4.0  # decades of singular values that an SVD in float64 has to 1e-10
 
 
 class Lyapunov:
@@ -26,7 +27,7 @@ class Lyapunov:
     Forward QR of J_t = d s_t / d s_(t-1), the full state (h, c), in float64, every step of the
     window: the last `window` steps of the sequence (copy: of the blanks). Quantities: "exponent"
     (mean over sequences, by rank), "spread" (their standard deviation), "zeros" (sequences whose
-    exponent is -inf: an exact zero on R's diagonal; they are in neither of the others).
+    exponent is -inf: a zero on R's diagonal, to rounding; they are in neither of the others).
 
     Args:
         window: steps.
@@ -73,7 +74,8 @@ class SingularValues:
             left out.
         sequences: of the probe batch.
 
-    Source: the product QR iteration, Stewart 1995, Linear Algebra and its Applications 222.
+    Source: D. E. Stewart 1997, A new algorithm for the SVD of a long product of matrices,
+    Electronic Transactions on Numerical Analysis 5, in its plainest form.
     """
 
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
@@ -115,9 +117,19 @@ def exponents(each_Bnn: Iterable[Tensor], count: int | None = None) -> Tensor:
         if frame_Bnk is None:
             n = jacobian_Bnn.shape[-1]
             frame_Bnk = _start(jacobian_Bnn, min(count or n, n))
-        frame_Bnk, factor_Bkk = torch.linalg.qr(jacobian_Bnn @ frame_Bnk)
-        logs_TBk.append(factor_Bkk.diagonal(dim1=-2, dim2=-1).abs().log())
+        frame_Bnk, _, diagonal_Bk = _factors(jacobian_Bnn @ frame_Bnk)
+        logs_TBk.append(diagonal_Bk.log())
     return torch.stack(logs_TBk).mean(0).sort(-1, descending=True)[0]
+
+
+def _factors(image_Bnk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Q, R and the sizes on R's diagonal: 0 where a column lies in the span of those before it, to
+    rounding: a direction that the step has lost."""
+    frame_Bnk, factor_Bkk = torch.linalg.qr(image_Bnk)
+    diagonal_Bk = factor_Bkk.diagonal(dim1=-2, dim2=-1).abs()
+    rounding = image_Bnk.shape[-2] * torch.finfo(image_Bnk.dtype).eps
+    lost_Bk = diagonal_Bk <= rounding * torch.linalg.vector_norm(image_Bnk, dim=-2)
+    return frame_Bnk, factor_Bkk, torch.where(lost_Bk, 0.0, diagonal_Bk)
 
 
 def _start(like_Bnn: Tensor, count: int) -> Tensor:
@@ -132,18 +144,39 @@ def log10_singular_values(factors_Bnn: Sequence[Tensor]) -> Tensor:
     """log10 of the singular values of factors[-1] @ ... @ factors[0], [B, n], largest first.
 
     QR factors of the product, then of its transpose, back and forth until they are diagonal: the
-    product itself is never formed.
+    product itself is formed only where its singular values differ so little that an SVD has them
+    all. Directions that are lost on the way are -inf.
     """
-    factors, before = list(factors_Bnn), None
+    factors, before, rank_B = list(factors_Bnn), None, None
     for _ in range(SWEEPS):
-        frame_Bnn, triangles = torch.eye(factors[0].shape[-1]).to(factors[0]), []
+        frame_Bnn, triangles, diagonals = torch.eye(factors[0].shape[-1]).to(factors[0]), [], []
         for factor_Bnn in factors:
-            frame_Bnn, triangle_Bnn = torch.linalg.qr(factor_Bnn @ frame_Bnn)
+            frame_Bnn, triangle_Bnn, diagonal_Bn = _factors(factor_Bnn @ frame_Bnn)
             triangles.append(triangle_Bnn)
-        diagonals_kBn = torch.stack([r.diagonal(dim1=-2, dim2=-1).abs() for r in triangles])
-        logs_Bn = diagonals_kBn.log10().sum(0)
+            diagonals.append(diagonal_Bn)
+        if rank_B is None:  # a direction once lost stays lost
+            rank_B = (torch.stack(diagonals) > 0).all(0).sum(-1, keepdim=True)
+            close = _close_together(factors, diagonals)
+            if close is not None:
+                return close
+        logs_Bn = sum(t.diagonal(dim1=-2, dim2=-1).abs().log10() for t in triangles)
         if before is not None and torch.allclose(logs_Bn, before, rtol=0, atol=CLOSE):
             break
         before = logs_Bn
         factors = [triangle.mT for triangle in reversed(triangles)]
-    return logs_Bn.sort(-1, descending=True)[0]
+    ordered_Bn = logs_Bn.sort(-1, descending=True)[0]
+    ranks_n = torch.arange(ordered_Bn.shape[-1], device=ordered_Bn.device)
+    return torch.where(ranks_n < rank_B, ordered_Bn, -torch.inf)
+
+
+def _close_together(factors: Sequence[Tensor], diagonals: Sequence[Tensor]) -> Tensor | None:
+    """By an SVD of the product, if all singular values lie within SVD_RANGE decades."""
+    logs_Bn = torch.stack(diagonals).log10().sum(0)
+    if not (logs_Bn.amax(-1) - logs_Bn.amin(-1) < SVD_RANGE).all():
+        return None
+    product_Bnn, log_B1 = torch.eye(factors[0].shape[-1]).to(factors[0]), 0.0
+    for factor_Bnn in factors:
+        product_Bnn = factor_Bnn @ product_Bnn
+        size_B11 = torch.linalg.matrix_norm(product_Bnn, keepdim=True)
+        product_Bnn, log_B1 = product_Bnn / size_B11, log_B1 + size_B11[..., 0].log10()
+    return torch.linalg.svdvals(product_Bnn).log10() + log_B1

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seqbench.diagnostics.moment import Moment
 
+MOST_GATES = 8
 GATES = {nn.LSTM: "ifgo", nn.LSTMCell: "ifgo", nn.GRU: "rzn", nn.GRUCell: "rzn"}
 
 
@@ -14,9 +15,10 @@ class SpectralRadius:
     """The largest modulus of the eigenvalues of each recurrent matrix.
 
     A recurrent matrix is a square parameter [n, n], or the squares of [g n, n] one below another,
-    whose name has "hh" or "recurrent" in it, as torch's own do; a gate's is named as torch's
-    layers order them (LSTM i, f, g, o; GRU r, z, n), else numbered. A cell without such a name has
-    no values. A layer on top of another has "layers.1" in its name.
+    whose own name has "hh" or "recurrent" in it, as torch's do, or that of the nn.Linear it belongs
+    to; a gate's is named as torch's layers order them (LSTM i, f, g, o; GRU r, z, n), else
+    numbered. A cell without such a name has no values, nor has an LSTM with proj_size. A layer on
+    top of another has "layers.1" in its name.
 
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
@@ -33,20 +35,28 @@ def recurrent_matrices(stack: nn.Module) -> dict[str, Tensor]:
     """Name -> [n, n]."""
     found = {}
     for path, module in stack.named_modules():
+        if "parametrizations" in path:
+            continue
         computed = getattr(module, "parametrizations", {})  # orthogonal weights are computed
-        names = [name for name, _ in module.named_parameters(recurse=False)]
-        for name in [*names, *computed]:
-            weight, full = getattr(module, name), f"{path}.{name}"
-            if "parametrizations" in path or not ("hh" in full or "recurrent" in full):
-                continue
-            if weight.ndim != 2 or len(weight) % weight.shape[1]:
-                continue
-            blocks = weight.split(weight.shape[1])
-            letters = next((g for cls, g in GATES.items() if isinstance(module, cls)), None)
-            for i, block in enumerate(blocks):
-                gate = "" if len(blocks) == 1 else f" {letters[i] if letters else i}"
-                found[full + gate] = block
+        for name in [*(name for name, _ in module.named_parameters(recurse=False)), *computed]:
+            own = path.rpartition(".")[2] + name if isinstance(module, nn.Linear) else name
+            if "hh" in own or "recurrent" in own:
+                found |= _squares(f"{path}.{name}", getattr(module, name), module)
     return found
+
+
+def _squares(name: str, weight: Tensor, module: nn.Module) -> dict[str, Tensor]:
+    letters = next((g for cls, g in GATES.items() if isinstance(module, cls)), None)
+    if weight.ndim != 2 or len(weight) % weight.shape[1]:
+        return {}
+    blocks = weight.split(weight.shape[1])
+    if (letters and len(blocks) != len(letters)) or len(blocks) > MOST_GATES:
+        return {}
+    if len(blocks) == 1:
+        return {name: weight}
+    return {
+        f"{name} {gate}": block for gate, block in zip(letters or range(9), blocks, strict=False)
+    }
 
 
 class GradientNorm:
