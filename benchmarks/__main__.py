@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-# Before torch and jax are imported: one thread on both sides.
-os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-)
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -46,4 +46,5 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.environ |= ONE_THREAD  # before torch and jax are imported
     sys.exit(main())

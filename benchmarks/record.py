@@ -18,8 +18,8 @@ from benchmarks.timing import Row, Table
 PACKAGES = ("torch", "numpy", "jax", "jaxlib")
 HEAD = """# Benchmarks
 
-Written by `python -m benchmarks`; [docs/engine.md](../../docs/engine.md) says what it means. A value
-is a ratio of medians, smaller is better unless it says otherwise; in brackets the quartiles of the
+Written by `python -m benchmarks`; [docs/engine.md](../../docs/engine.md) explains it. A value is a
+ratio of medians, smaller is better unless it says otherwise; in brackets the quartiles of the
 rounds. Both sides ran in turn in one run, on one thread, subnormal numbers flushed to zero. `load`
 is the system's load average when a table was done: well above 1, others were using the machine.
 """

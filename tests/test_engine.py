@@ -14,6 +14,7 @@ from seqbench.model import Stack, Unroll, build
 from seqbench.objective import gradient_of_loss
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
+from seqbench.reporting.words import truncation
 from seqbench.segments import GRAPH_BUDGET, Cut, choose, footprint, rule
 
 CARD = """
@@ -246,3 +247,13 @@ def test_what_can_not_be_compiled_is_said_in_words():
 
     with pytest.raises(ValueError, match=r"training\.compile = true: torch can't compile it: "):
         choose(Stack([Unroll(Printing(2, 3))]), torch.zeros(30, 4, 2), asked(compile=True))
+
+
+def test_a_report_says_that_back_propagation_was_truncated():
+    def told(**changes):
+        settings = {f"training.{key}": value for key, value in changes.items()}
+        return truncation(cards.parse(CARD, "tiny.toml", settings))
+
+    assert told() == ""
+    assert "windows of 2 segments of 7 steps" in told(truncate=2, segment=7)
+    assert "windows of 1 segment chosen by rule" in told(truncate=1)
