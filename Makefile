@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart reports test lint clean
+.PHONY: install quickstart reports benchmarks test lint clean
 
 # Made once; made again when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -26,6 +26,11 @@ reports: $(VENV)/installed
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
 	done
+
+# What benchmarks/results holds: about half an hour on a machine that nobody else is using.
+benchmarks: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[benchmarks]"
+	$(BIN)/python -m benchmarks
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest

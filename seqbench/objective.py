@@ -5,13 +5,13 @@ Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from seqbench.bptt import TimeChain, backpropagate, even_edges
+from seqbench.bptt import State, TimeChain, backpropagate, even_edges
 from seqbench.model import Model
 from seqbench.problems.batch import Batch, Problem
 from seqbench.segments import Cut
@@ -21,7 +21,13 @@ EVALUATION_CHUNK = 250  # sequences, and
 EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
 
 
-def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> Tensor:
+def gradient_of_loss(
+    model: Model,
+    problem: Problem,
+    batch: Batch,
+    cut: Cut,
+    at_boundary: Callable[[int, State], None] | None = None,
+) -> Tensor:
     """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
 
     The readout is applied only at scored steps, each segment's when its turn comes. Nothing here
@@ -30,6 +36,7 @@ def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> 
     Args:
         batch: on the CPU, as it was drawn.
         cut: how the sequence is cut; see `seqbench.segments`.
+        at_boundary: handed each boundary's gradient; see `seqbench.bptt.backpropagate`.
     """
     device = model.readout.weight.device
     edges = cut.edges(len(batch.inputs))
@@ -51,7 +58,14 @@ def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> 
         return leaf.grad
 
     chain = TimeChain(cut.layer or model.stack, batch.inputs, edges)
-    backpropagate(chain.links(), (), direct, recompute=cut.recompute, truncate=cut.truncate)
+    backpropagate(
+        chain.links(),
+        (),
+        direct,
+        recompute=cut.recompute,
+        truncate=cut.truncate,
+        at_boundary=at_boundary,
+    )
     return total
 
 

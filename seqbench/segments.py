@@ -84,12 +84,13 @@ def choose(stack: nn.Module, inputs_TBI: Tensor, training: Training) -> Cut:
             wants compilation, and torch can't.
     """
     steps = len(inputs_TBI)
-    step_bytes, state_bytes = footprint(stack, inputs_TBI[:STRETCH])
+    few = inputs_TBI[:STRETCH].clone()  # a slice would count as the whole
+    step_bytes, state_bytes = footprint(stack, few)
     recompute = training.recompute
     if recompute == "auto":
         recompute = steps * step_bytes > GRAPH_BUDGET
-        recompute = recompute and not refuses_to_repeat(stack, inputs_TBI[:STRETCH])
-    elif recompute and (why_not := refuses_to_repeat(stack, inputs_TBI[:STRETCH])):
+        recompute = recompute and not refuses_to_repeat(stack, few)
+    elif recompute and (why_not := refuses_to_repeat(stack, few)):
         raise ValueError(f"training.recompute = true: {why_not}; allowed: false, 'auto'")
     segment = training.segment
     if segment == "auto" and training.compile:

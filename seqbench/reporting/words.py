@@ -82,7 +82,20 @@ def what_was_run(results: Results) -> str:
         f"The {name} problem{f' ({options})' if options else ''}; cells "
         f"{join(cell.label for cell in task.cells)}; {lengths} {join(task.lengths)}; "
         f"{count(task.seeds, 'seed')} each. {count(len(results.trials), 'trial')} of at most "
-        f"{task.training.steps:,} steps: {join(ended)}."
+        f"{task.training.steps:,} steps: {join(ended)}.{truncation(task)}"
+    )
+
+
+def truncation(task: Task) -> str:
+    """A sentence that the gradient was cut off, since that changes what is learned; or nothing."""
+    windows, segment = task.training.truncate, task.training.segment
+    if not windows:
+        return ""
+    each = "chosen by rule" if segment == "auto" else f"of {count(segment, 'step')}"
+    return (
+        " Truncated back-propagation: in training no gradient was handed on between windows of "
+        f"{count(windows, 'segment')} {each}, counted from the end of the sequence; the measured "
+        "flow is not truncated."
     )
 
 

@@ -1,0 +1,94 @@
+"""What it costs to watch: one probe pass against a training step, and trials with and without."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import torch
+
+from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
+from seqbench import plugins
+from seqbench import task as cards
+from seqbench import trial as training
+from seqbench.batches import make_problem
+from seqbench.flow import probe_flow
+from seqbench.task import Trial
+
+# (card, cell, length, steps at most): the shortest and the longest of each bundled card
+WORKS = [
+    ("quickstart", "rnn", 10, 1000),
+    ("quickstart", "gru", 10, 1000),
+    ("quickstart", "lstm", 100, 500),
+    ("adding", "lstm", 10, 1000),
+    ("adding", "rnn", 200, 500),
+    ("adding", "lstm", 200, 500),
+    ("copy", "rnn", 5, 1000),
+    ("copy", "lstm", 40, 1000),
+]
+MOST = 1.05
+
+
+def measure(quick: bool) -> Table:
+    """Both questions, for each work."""
+    table = Table("What recording costs")
+    for card, cell, length, steps in WORKS[:1] if quick else WORKS:
+        trial = _trial(card, cell, length, 4 if quick else steps)
+        work = f"{card}, {cell} T={length}"
+        table.rows.append(_pass_against_step(trial, work, quick))
+        table.rows.append(_with_against_without(trial, work, quick))
+    table.notes += [
+        "A probe pass is one record of the flow: output flow from every anchor and direction, and "
+        "loss flow, on 32 sequences; a record at every step would cost so many training steps each.",
+        "The trials are the cards' own, cut off at the number of steps told, before which records "
+        "are densest: 0, 10, 30, 100, 300 and every so many as the card says.",
+    ]  # fmt: skip
+    return table
+
+
+def _trial(card: str, cell: str, length: int, steps: int) -> Trial:
+    task = cards.load(card, {"training.steps": steps, "lengths": [length], "seeds": 1})
+    return next(trial for trial in task.trials() if trial.cell.label == cell)
+
+
+def _class(trial: Trial) -> type:
+    return plugins.load(plugins.resolve(trial.cell.use, "cells"))
+
+
+def _pass_against_step(trial: Trial, work: str, quick: bool) -> Row:
+    with training.reproducible("cpu"), one_thread():
+        problem = make_problem(trial)
+        model = training.make_model(trial, problem, _class(trial))
+        run = training._Run(trial, problem, model, torch.device("cpu"))
+        boundaries = trial.recording.boundaries
+        taken = interleaved(
+            {
+                "probe": lambda: probe_flow(model, problem, run.probe, run.u_CO, boundaries),
+                "step": lambda: run.step(1),
+            },
+            seconds=0 if quick else 4,
+        )
+    value, spread = ratio(taken["probe"], taken["step"])
+    return Row(work, "one probe pass", "one training step", value, spread=spread)
+
+
+def _with_against_without(trial: Trial, work: str, quick: bool) -> Row:
+    records = []
+
+    def watched() -> None:
+        records.append(training.run(trial, _class(trial)).flow["step"].nunique())
+
+    flow = training.run(trial.model_copy(), _class(trial)).flow.drop(columns="step").head(1)
+
+    def unwatched() -> None:
+        with patch.object(training, "probe_flow", lambda *_: flow):
+            training.run(trial, _class(trial))
+
+    taken = interleaved(
+        {"with": watched, "without": unwatched},
+        seconds=0 if quick else 30,
+        fewest=2 if quick else 5,
+    )
+    value, spread = ratio(taken["with"], taken["without"])
+    told = f"{work}, at most {trial.training.steps:,} steps"
+    return Row(told, "whole trial", "the same without records", value, None if quick else MOST,
+               spread=spread, more={"records": records[-1]})  # fmt: skip
