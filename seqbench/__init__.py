@@ -9,16 +9,10 @@ The public names load when they are first used: importing seqbench imports neith
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from seqbench.errors import InputError
 
 __all__ = ["InputError", "Results", "gradient_flow", "load", "report", "run"]
-
-try:
-    __version__ = version("seqbench")
-except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
 
 _HOME = {
     "Results": "seqbench.results",
@@ -30,10 +24,21 @@ _HOME = {
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module 'seqbench' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return version("seqbench")
+    except PackageNotFoundError:  # a source tree on the path, not installed
+        return "0+unknown"
+
+
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_HOME, "__version__"])

@@ -64,6 +64,7 @@ def backpropagate(
     direct: Direct,
     *,
     recompute: bool = False,
+    truncate: int = 0,
     at_boundary: Callable[[int, State], None] | None = None,
 ) -> None:
     """Add the gradient of a loss to the .grad of every parameter that the chain uses.
@@ -76,38 +77,79 @@ def backpropagate(
         direct: (i, outputs of link i) -> d loss / d outputs, or None. Called once a link, last link
             first.
         recompute: keep the boundary states only and run a link forward again when its turn comes:
-            memory grows with the number of links instead of the number of steps.
+            memory grows with the number of links instead of the number of steps. Changes no bit of
+            the result; a link that draws from torch's random state draws the same again.
+        truncate: k > 0: the chain falls into windows of k links, counted from its end; the state is
+            handed from window to window, the gradient is not. 0: one window.
         at_boundary: (i, gradient of the state that entered link i), called last link first; not
             called where no gradient arrives.
     """
-    segments: list[Segment | State] = []
-    for link in chain:
-        if recompute:
-            segments.append(state)
-            with torch.no_grad():
-                _, state = link(state)
-        else:
-            segment = enter(link, state)
-            segments.append(segment)
-            state = segment.exit
-
-    grad_state: tuple[Tensor | None, ...] = (None,) * len(state)
+    run = _forward_boundaries if recompute else _forward_graphs
+    entered = run(chain, state)
+    grad_state: tuple[Tensor | None, ...] | None = None
     for i in reversed(range(len(chain))):
-        segment = segments.pop()
-        if recompute:
-            segment = enter(chain[i], segment)
+        segment = entered.pop()()
+        if grad_state is None:
+            grad_state = (None,) * len(segment.exit)
         tensors, gradients = roots(segment, direct(i, segment.outputs), grad_state)
         if tensors:
             torch.autograd.backward(tensors, gradients)
         grad_state = tuple(part.grad for part in segment.entry)
         if at_boundary and any(grad is not None for grad in grad_state):
-            at_boundary(
-                i,
-                tuple(
-                    torch.zeros_like(part) if part.grad is None else part.grad
-                    for part in segment.entry
-                ),
-            )
+            at_boundary(i, tuple(_or_zeros(part) for part in segment.entry))
+        if truncate and (len(chain) - i) % truncate == 0:
+            grad_state = None
+
+
+def _or_zeros(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def _forward_graphs(chain: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
+    """For each link, what gives its segment: all are kept."""
+    entered = []
+    for link in chain:
+        segment = enter(link, state)
+        state = segment.exit
+        entered.append(lambda segment=segment: segment)
+    return entered
+
+
+def _forward_boundaries(chain: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
+    """For each link, what gives its segment: run again from the state that entered it."""
+    entered, draws = [], random_states()
+    for link in chain:
+        before, entry = draws, state
+        with torch.no_grad():
+            _, state = link(entry)
+        draws = random_states()
+        drew = any(not torch.equal(x, y) for x, y in zip(before, draws, strict=True))
+        entered.append(partial(_enter_again, link, entry, before if drew else None))
+    return entered
+
+
+def _enter_again(link: Link, state: State, draws: list[Tensor] | None) -> Segment:
+    if draws is None:
+        return enter(link, state)
+    now = random_states()
+    set_random_states(draws)
+    try:
+        return enter(link, state)
+    finally:
+        set_random_states(now)
+
+
+def random_states() -> list[Tensor]:
+    """torch's global random states: the CPU's, and the current GPU's where one is in use."""
+    gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *gpu]
+
+
+def set_random_states(states: list[Tensor]) -> None:
+    """The inverse of `random_states`."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)
 
 
 class TimeChain:
@@ -164,5 +206,10 @@ def unflatten(like: Any, parts: Iterator[Tensor]) -> Any:
 
 
 def even_edges(steps: int, segment: int) -> list[int]:
-    """Cuts from 0 to `steps`, at most `segment` steps apart."""
+    """Cuts from 0 to `steps`, `segment` steps apart; what is left over comes last."""
     return [*range(0, steps, segment), steps]
+
+
+def even_edges_from_end(steps: int, segment: int) -> list[int]:
+    """Cuts from 0 to `steps`, `segment` steps apart; what is left over comes first."""
+    return [0, *range(steps % segment or segment, steps, segment), steps]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,6 +102,7 @@ def run(
     if plan.lay_out(planned.path, planned.task, planned.cells).missing:
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
+        _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
         raise typer.Exit(1)
 
 
@@ -134,14 +135,41 @@ def flow(
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
     from seqbench.reporting import terminal
-    from seqbench.untrained import check_files, compare, save
+    from seqbench.untrained import check_files, compare, float32_zeros, save
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
-    table = compare(cells, length=length, hidden_size=hidden, seed=seed)
-    terminal.print_flow(table)
+    sizes = {"length": length, "hidden_size": hidden, "seed": seed}
+    table = compare(cells, **sizes)
+    terminal.print_flow(table, float32_zeros(cells, **sizes))
     for path in save(table, figure=out, csv=csv):
         print(path)
+
+
+@app.command()
+def check(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A name or a spec.")],
+    kind: Annotated[
+        str | None, typer.Option(help="cell, or layer: one that takes whole sequences.")
+    ] = None,
+    input_size: Annotated[int, typer.Option("--input", help="Input size to try.", min=1)] = 3,
+    hidden_size: Annotated[int, typer.Option("--hidden", help="Hidden size to try.", min=1)] = 8,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="option=value, for the constructor.")
+    ] = None,
+) -> None:
+    """Whether a cell keeps the contract; for each check that fails, what to do."""
+    from seqbench.conformance import examine
+
+    options = _settings(settings or [])
+    counts = Counter()
+    for result in examine(cell, kind=kind, input_size=input_size, hidden_size=hidden_size,
+                          options=options):  # fmt: skip
+        print(result, flush=True)
+        counts[result.status] += 1
+    print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    if counts["failed"]:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -162,8 +190,9 @@ def list_(
             rows = {name: cards.load(name).description for name in cards.bundled()}
         else:
             rows = {name: told for name, (_, told) in plugins.available(kind).items()}
+        width = max(map(len, rows), default=0)
         for name, told in rows.items():
-            print(f"  {name:<15} {told}")
+            print(f"  {name:<{width}} {told}")
 
 
 def _say(line: str) -> None:
@@ -187,6 +216,8 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
+    import tomllib
+
     changes = {}
     for one in given:
         key, equals, value = one.partition("=")

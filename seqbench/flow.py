@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from seqbench.model import Model, Stack, as_layer
 from seqbench.probe import walk_back
 from seqbench.problems.batch import Batch, Problem
-from seqbench.transport import Transport, Walk, cut, log10_root_sum_square, measuring
+from seqbench.state import measuring, zero_state
+from seqbench.transport import Transport, Walk, cut, log10_root_sum_square
 
 
 def probe_flow(
@@ -65,9 +66,11 @@ def gradient_flow(
     log10_norm minus its value at lag 0 is S(k). With the loss of a trained model it is its loss
     flow; the rest of the model belongs into the loss: `lambda outputs: criterion(head(outputs))`.
 
-    Exact in any range: the exponent is carried, and what float32 can't hold is computed again in
-    float64. Nothing of the module is changed: training mode, hooks, requires_grad, .grad and the
-    random state are left as they were. Measured in eval mode.
+    Exact in any range: each part of the state carries an exponent, and what float32 can't hold is
+    computed again in float64; only within one part are entries lost that are 38 decades smaller
+    than its largest. The loss itself is differentiated in the layer's own precision. Nothing of
+    the module is changed: training mode, buffers, hooks, requires_grad, .grad and the random state
+    are left as they were. Measured in eval mode.
 
     Args:
         layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, or a `Model` of this
@@ -91,13 +94,15 @@ def gradient_flow(
             initial state that is not zeros.
         InputError: a layer with batch_first or bidirectional set.
 
-    Source: the definition of vanishing gradients, Bengio, Simard & Frasconi 1994, section III; the
-    norms of d L / d s_t, Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
+    Source: Bengio, Simard & Frasconi 1994, IEEE Transactions on Neural Networks 5(2); the norms of
+    d L / d s_t: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
     if inputs.ndim != 3 or not inputs.shape[0] or not inputs.shape[1]:
         raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: [T, B, I], not empty")
-    if every < 1:
-        raise ValueError(f"every = {every}; allowed: 1 or more")
+    if type(every) is not int or every < 1:
+        raise ValueError(f"every = {every}; allowed: a whole number, 1 or more")
+    if kind not in (None, "cell", "layer"):
+        raise ValueError(f"kind = {kind!r}; allowed: 'cell', 'layer'")
     steps, examples = inputs.shape[:2]
     objective = loss
     if isinstance(layer, Model):
@@ -112,26 +117,30 @@ def gradient_flow(
     edges = cut({steps - lag for lag in lags}, steps)
     anchors_B = torch.full((examples,), steps, device=inputs.device)
     with measuring(layer):
+        inputs = inputs.detach().clone()  # of one's own: what inference_mode made can't be used
         gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
 
         def direct(start: int, stop: int, outputs: Tensor) -> Tensor:
             return gradient_TBH[start:stop]
 
-        found = Walk(layer, inputs.detach(), direct, anchors_B).back(edges)
+        found = Walk(layer, inputs, direct, anchors_B).back(edges)
     return _join(_tables(found, slice(0, examples), 1, anchors_B, lags))
 
 
 def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) -> Tensor:
+    zero_state(layer, inputs)  # says in words what can't be measured, before anything else fails
     with torch.no_grad():
         outputs = layer(inputs, None)[0].detach()
     outputs.requires_grad_()
     with torch.enable_grad():
         losses = loss(outputs)
-        if losses.shape != outputs.shape[1:2]:
+        told = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+        if told != tuple(outputs.shape[1:2]):
             raise ValueError(
-                f"the loss has shape {tuple(losses.shape)}; "
-                f"allowed: one value an example, [{outputs.shape[1]}]"
+                f"the loss is {told}; allowed: one value an example, [{outputs.shape[1]}]"
             )
+        if not losses.requires_grad:
+            raise ValueError("the loss does not depend on the outputs; allowed: one that does")
         return torch.autograd.grad(losses.sum(), outputs)[0]
 
 
@@ -149,9 +158,9 @@ def _tables(
     anchors_B = anchors_B.cpu()
     norms_PTR = found.log10_norms[:, :, rows].cpu()
     anchor, number = int(anchors_B.max()), len(lags)
-    times = torch.tensor(found.times)
+    times = torch.tensor(found.times, device="cpu")
     # Where each lag of each row lies among the walk's times.
-    far = torch.searchsorted(times, anchors_B - torch.tensor(lags[1:])[:, None])
+    far = torch.searchsorted(times, anchors_B - torch.tensor(lags[1:], device="cpu")[:, None])
     where_LR = far.repeat(1, copies)
     for (layer, name), norms_TR in zip(found.names, norms_PTR, strict=True):
         nearest = _at_lag_zero(found, rows, layer, name)[None]

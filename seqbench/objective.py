@@ -5,6 +5,7 @@ Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -13,35 +14,35 @@ from torch import Tensor
 from seqbench.bptt import TimeChain, backpropagate, even_edges
 from seqbench.model import Model
 from seqbench.problems.batch import Batch, Problem
+from seqbench.segments import Cut
 from seqbench.task import Trial
 
-SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the cache
 EVALUATION_CHUNK = 250  # sequences, and
 EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
 
 
-def segment_length(trial: Trial, steps: int) -> int:
-    """How long the training segments are: the card's choice, or SEGMENT, or the whole sequence."""
-    chosen = trial.training.segment
-    return min(SEGMENT if chosen == "auto" else chosen, steps)
-
-
-def gradient_of_loss(model: Model, problem: Problem, batch: Batch, segment: int) -> Tensor:
+def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> Tensor:
     """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
 
-    The readout is applied only at scored steps, each segment's when its turn comes.
+    The readout is applied only at scored steps, each segment's when its turn comes. Nothing here
+    waits for the device: which steps are scored is found out before the batch is moved.
+
+    Args:
+        batch: on the CPU, as it was drawn.
+        cut: how the sequence is cut; see `seqbench.segments`.
     """
-    edges = even_edges(len(batch.inputs), segment)
-    weights_TB = batch.loss_weights() / batch.weights.shape[1]
-    scored = (batch.weights > 0).any(1).cpu()
-    total = torch.zeros((), device=batch.inputs.device)
+    device = model.readout.weight.device
+    edges = cut.edges(len(batch.inputs))
+    picks = [_pick(steps_S, device) for steps_S in _by_stretch(batch.scored_steps(), edges)]
+    weights_TB = (batch.loss_weights() / batch.weights.shape[1]).to(device)
+    batch = batch.to(device)
+    total = torch.zeros((), device=device)
 
     def direct(i: int, outputs_tBH: Tensor) -> Tensor | None:
         nonlocal total
-        stretch = slice(edges[i], edges[i + 1])
-        steps = scored[stretch].nonzero().squeeze(1).to(outputs_tBH.device)
-        if not len(steps):
+        if picks[i] is None:
             return None
+        stretch, steps = slice(edges[i], edges[i + 1]), picks[i]
         leaf = outputs_tBH.detach().requires_grad_()
         losses_SB = problem.loss(model.readout(leaf[steps]), batch.targets[stretch][steps])
         term = (losses_SB * weights_TB[stretch][steps]).sum()
@@ -49,8 +50,25 @@ def gradient_of_loss(model: Model, problem: Problem, batch: Batch, segment: int)
         total = total + term.detach()
         return leaf.grad
 
-    backpropagate(TimeChain(model.stack, batch.inputs, edges).links(), (), direct)
+    chain = TimeChain(cut.layer or model.stack, batch.inputs, edges)
+    backpropagate(chain.links(), (), direct, recompute=cut.recompute, truncate=cut.truncate)
     return total
+
+
+def _by_stretch(steps_S: Tensor, edges: Sequence[int]) -> list[Tensor]:
+    """The steps that lie between each two edges, counted from the first of them."""
+    at = torch.searchsorted(steps_S, torch.tensor(edges)).tolist()
+    bounds = zip(edges, at, at[1:], strict=False)
+    return [steps_S[first:last] - start for start, first, last in bounds]
+
+
+def _pick(steps_S: Tensor, device: torch.device) -> slice | Tensor | None:
+    """What picks these steps: None if there are none, a slice if they are in a row."""
+    if not len(steps_S):
+        return None
+    first, last = int(steps_S[0]), int(steps_S[-1])
+    in_a_row = last - first + 1 == len(steps_S)
+    return slice(first, last + 1) if in_a_row else steps_S.to(device, non_blocking=True)
 
 
 @torch.no_grad()

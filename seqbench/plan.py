@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from seqbench import match, plugins, results, tuning
 from seqbench import task as cards
 from seqbench.errors import InputError
 from seqbench.merge import merge
-from seqbench.task import Cell, Task, Trial
+from seqbench.task import Cell, ProblemTable, Recording, Task, Trial
 
 
 @dataclass
@@ -99,13 +99,14 @@ def lay_out(
     stored = results.read_task(path)
     asked, first = with_rates(path, asked, stored, specs, choose_now)
     whole = asked if stored is None else merge(stored, asked, str(path))
+    now = origins(specs, asked.problem, asked.recording)
     missing = []
     for trial in asked.trials():
         record = results.read_record(path, trial)
         if not is_result(record):
             missing.append(trial)
         else:
-            check_unchanged(path, trial, record, specs[trial.cell.label])
+            check_unchanged(path, trial, record, now)
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, specs, first)
 
@@ -217,18 +218,49 @@ def check(task: Task, cells: dict[str, str | type]) -> None:
             continue
 
 
-def check_unchanged(path: Path, trial: Trial, record: dict[str, Any], cell: str | type) -> None:
-    """Whether a finished trial's cell is still the one that it was run with.
+def origins(
+    cells: dict[str, str | type],
+    problem: ProblemTable,
+    recording: Recording,
+    origin: Callable[[str | type], dict[str, Any]] = plugins.origin,
+) -> dict[str, dict[str, Any]]:
+    """Where the classes that a task or a trial names come from, as they are now.
+
+    Args:
+        cells: label -> resolved spec, or a class.
+
+    Returns:
+        What messages call it -> its `plugins.origin`; without what is seqbench's own.
+    """
+    named = {f"cells ({label})": cell for label, cell in cells.items()}
+    named[f"problem ({problem.name})"] = plugins.resolve(problem.name, "problems")
+    for one in recording.diagnostics:
+        name = f"recording.diagnostics ({one.label})"
+        named[name] = plugins.resolve(one.use, "diagnostics")
+    return {name: found for name, spec in named.items() if (found := origin(spec))}
+
+
+def check_unchanged(
+    path: Path, trial: Trial, record: dict[str, Any], now: dict[str, dict[str, Any]]
+) -> None:
+    """Whether a finished trial's cell, problem and diagnostics are still what it was run with.
+
+    Args:
+        now: what `origins` returned.
 
     Raises:
-        InputError: the cell's file has changed since.
+        InputError: one of them has changed since; says which and what.
     """
-    before = record.get("file_hash")
-    if isinstance(cell, str) and before is not None and before != plugins.file_hash(cell):
-        raise InputError(
-            f"{cell.rpartition(':')[0]} has changed since {path} was run with it\n"
-            f"allowed: another --out, or remove {path / 'trials' / trial.folder} and its like"
-        )
+    # The first runs noted the hash of the cell's file alone, in the record itself.
+    then = record.get("origins", {f"cells ({trial.cell.label})": record})
+    for which, origin in then.items():
+        changed = plugins.difference(origin, now.get(which, {}))
+        if changed:
+            raise InputError(
+                f"{which}: {changed} since {path} was run with it\n"
+                "allowed: what it was run with, another --out, or the same --out less "
+                f"{path / 'trials' / trial.folder} and its like"
+            )
 
 
 def is_result(record: dict[str, Any] | None) -> bool:

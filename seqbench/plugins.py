@@ -11,11 +11,13 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import distributions, entry_points, packages_distributions
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seqbench.errors import InputError
 
@@ -119,17 +121,28 @@ def available(kind: Kind) -> dict[str, tuple[str, str]]:
     Raises:
         InputError: two packages claim the same name; the message names both.
     """
-    found = dict(BUILTIN[kind])
-    owner = dict.fromkeys(found, "seqbench")
+    claims = _claims(kind)
+    return {name: _only_claim(kind, name, claims[name]) for name in claims}
+
+
+def _claims(kind: Kind) -> dict[str, list[tuple[str, str, str]]]:
+    """name -> (package, spec, description) of everybody who offers it."""
+    claims = {name: [("seqbench", *offer)] for name, offer in BUILTIN[kind].items()}
     for entry in entry_points(group=f"seqbench.{kind}"):
         package = entry.dist.name if entry.dist else "an unnamed package"
-        if entry.name in found:
-            raise InputError(
-                f"{kind[:-1]} {entry.name!r} is claimed by two packages, {owner[entry.name]} and "
-                f"{package};\nuninstall one, or name the class in full: {entry.value!r}"
-            )
-        found[entry.name], owner[entry.name] = (entry.value, f"from {package}"), package
-    return found
+        claims.setdefault(entry.name, []).append((package, entry.value, f"from {package}"))
+    return claims
+
+
+def _only_claim(kind: Kind, name: str, claims: list[tuple[str, str, str]]) -> tuple[str, str]:
+    if len(claims) > 1:
+        packages = " and ".join(package for package, _, _ in claims)
+        specs = " or ".join(repr(spec) for _, spec, _ in claims)
+        raise InputError(
+            f"{kind[:-1]} {name!r} is claimed by two packages, {packages};\n"
+            f"uninstall one, or name the class in full: {specs}"
+        )
+    return claims[0][1:]
 
 
 def resolve(spec: str, kind: Kind, base: Path | None = None) -> str:
@@ -137,30 +150,40 @@ def resolve(spec: str, kind: Kind, base: Path | None = None) -> str:
 
     Args:
         spec: a short name, "module:Class", or "file.py:Class".
-        kind: "cells" or "problems", for the short names and for messages.
+        kind: "cells", "problems" or "diagnostics", for the short names and for messages.
         base: the folder that a relative file is relative to; default: the working directory.
 
     Raises:
-        InputError: no such name (with the nearest one), or no such file.
+        InputError: no such name (with the nearest one), a name that two packages claim, or no such
+            file.
     """
     where, colon, attribute = spec.rpartition(":")
     if not colon:
-        names = available(kind)
-        if spec in names:
-            return names[spec][0]
-        near = difflib.get_close_matches(spec, names, n=1)
+        claims = _claims(kind)  # a quarrel about another name is none of this one's business
+        if spec in claims:
+            return _only_claim(kind, spec, claims[spec])[0]
+        if spec.endswith(".py"):
+            raise InputError(f'{kind[:-1]} {spec!r} names no class\nallowed: "{spec}:Class"')
         raise InputError(
-            f"unknown {kind[:-1]} {spec!r}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-            + "\n"
-            f'allowed: {", ".join(names)}, "module:Class" or "path/to/file.py:Class"'
+            f"unknown {kind[:-1]} {spec!r}{_nearest(spec, claims)}\n"
+            f'allowed: {"".join(f"{name}, " for name in claims)}"module:Class" or '
+            '"path/to/file.py:Class"'
         )
     if not where.endswith(".py"):
         return spec
     path = ((base or Path.cwd()) / Path(where).expanduser()).resolve()
     if not path.is_file():
-        raise InputError(f"{kind[:-1]} {spec!r}: there is no file {path}")
+        beside = [other.name for other in path.parent.glob("*.py")]
+        raise InputError(
+            f"{kind[:-1]} {spec!r}: there is no file {path}{_nearest(path.name, beside)}\n"
+            f'allowed: a name, "module:Class" or "path/to/file.py:Class"'
+        )
     return f"{path}:{attribute}"
+
+
+def _nearest(word: str, words: Any) -> str:
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def load(spec: str) -> type:
@@ -170,7 +193,7 @@ def load(spec: str) -> type:
         spec: what `resolve` returned.
 
     Raises:
-        InputError: the module can't be found or has no such class. An exception raised *inside*
+        InputError: the module can't be found or has no such class. What is raised *inside*
             somebody's module is theirs: its traceback is in the message.
     """
     where, _, attribute = spec.rpartition(":")
@@ -178,35 +201,108 @@ def load(spec: str) -> type:
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where, spec)
     except InputError:
         raise
-    except Exception:
+    except (Exception, SystemExit) as error:  # a script that exits when it is imported
         raise InputError(
-            f"{spec!r} can't be imported; its own words:\n{traceback.format_exc(limit=-3)}"
+            f"{spec!r} can't be imported; its own words:\n{_own_traceback(error)}"
         ) from None
     found = getattr(module, attribute, None)
     if not inspect.isclass(found):
+        kind = type(found).__name__
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
         raise InputError(
-            f"{spec!r}: no class {attribute!r} in {where}\n"
+            f"{spec!r}: no class {attribute!r} in {where}"
+            f"{_nearest(attribute, classes) if found is None else f' (it is a {kind})'}\n"
             f"its classes: {', '.join(classes) or 'none'}"
         )
     return found
 
 
-def file_hash(spec: str) -> str | None:
-    """SHA-256 of the file that a resolved spec names; None for a module's class."""
-    where = spec.rpartition(":")[0]
-    return hashlib.sha256(Path(where).read_bytes()).hexdigest() if where.endswith(".py") else None
+def _own_traceback(error: BaseException) -> str:
+    """A traceback less the frames that led to somebody's module: ours and the import system's."""
+    told = traceback.TracebackException.from_exception(error)
+    ours = (str(Path(__file__)), importlib.__file__, "<frozen importlib")
+    theirs = [frame for frame in told.stack if not frame.filename.startswith(ours)]
+    told.stack = traceback.StackSummary.from_list(theirs)
+    return "".join(told.format()).rstrip()
+
+
+def origin(spec: str | type) -> dict[str, Any]:
+    """What a plug-in's numbers depend on besides its options, so that an edit can be noticed.
+
+    Nothing for seqbench's own: its version is recorded anyway.
+
+    Args:
+        spec: a resolved spec whose class can be loaded, or a class.
+
+    Returns:
+        file_hash: SHA-256 of the file that defines the class (of the class's own lines if it was
+            written in the script that is being run: the rest of a script may change); None where
+            there is none to read, as in an interactive session. packages: name -> version of the
+            distributions that a module belongs to, absent for files and classes.
+    """
+    cls = load(spec) if isinstance(spec, str) else spec
+    where = spec.rpartition(":")[0] if isinstance(spec, str) else ""
+    top = (where or cls.__module__).partition(".")[0]
+    if top == "seqbench":
+        return {}
+    told: dict[str, Any] = {"file_hash": _hash(where if where.endswith(".py") else cls)}
+    if where and not where.endswith(".py") and top in _distributions():
+        told["packages"] = _distributions()[top]
+    return told
+
+
+@cache
+def _distributions() -> dict[str, dict[str, str]]:
+    """Top-level module -> the packages that have it -> version; reads the metadata of all that is
+    installed, so only once."""
+    versions = {one.name: one.version for one in distributions()}
+    return {
+        module: {name: versions[name] for name in sorted(set(names)) if name in versions}
+        for module, names in packages_distributions().items()
+    }
+
+
+def _hash(what: str | type) -> str | None:
+    try:
+        if isinstance(what, str):
+            content = Path(what).read_bytes()
+        elif what.__module__ == "__main__":
+            bases = [cls for cls in what.__mro__ if cls.__module__ == "__main__"]
+            content = "".join(inspect.getsource(cls) for cls in bases).encode()
+        else:
+            content = Path(inspect.getfile(what)).read_bytes()
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(content).hexdigest()
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """What changed in a plug-in between two `origin`s, in words; None if nothing did."""
+    old, new = before.get("packages") or {}, now.get("packages") or {}
+    for package in old:
+        if package in new and old[package] != new[package]:
+            return f"its package {package} is {new[package]} now and was {old[package]}"
+    then = before.get("file_hash")
+    if then is not None and then != now.get("file_hash"):
+        return "the file that it comes from has changed"
+    return None
 
 
 def own_words(error: Exception) -> str:
     """An exception of somebody's code in one line: its type, its message, where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parent)
-    theirs = [f for f in frames if not f.filename.startswith(ours) and "torch" not in f.filename]
+    not_theirs = (str(Path(__file__).parent), *_folder_of("torch"))
+    theirs = [f for f in frames if not f.filename.startswith(not_theirs)]
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if not theirs:
         return text
     return f"{text} ({Path(theirs[-1].filename).name}:{theirs[-1].lineno} in {theirs[-1].name})"
+
+
+def _folder_of(package: str) -> list[str]:
+    """A package's folder with the final slash, if it has been imported."""
+    module = sys.modules.get(package)
+    return [f"{Path(module.__file__).parent}{os.sep}"] if module else []
 
 
 def check_options(cls: type, options: dict, reserved: tuple[str, ...], where: str) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from seqbench.model import Model
 from seqbench.problems.batch import Batch, Problem
-from seqbench.transport import Transport, Walk, cut, measuring
+from seqbench.state import measuring
+from seqbench.transport import Transport, Walk, cut
 
 NEAR = 10  # lags up to here are always recorded
 

@@ -139,6 +139,9 @@ class Training(_Table):
     eval_size: PositiveInt = 1000
     stop_when_solved: bool = True
     segment: PositiveInt | Literal["auto"] = "auto"
+    recompute: bool | Literal["auto"] = "auto"
+    truncate: int = Field(default=0, ge=0)
+    compile: bool = False
 
     @model_validator(mode="after")
     def _one_clip(self) -> Training:

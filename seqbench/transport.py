@@ -12,25 +12,29 @@ n entries of a part of the state, P named parts of the state.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.bptt import Segment, State, TimeChain, enter, flatten, roots, template, unflatten
-from seqbench.model import Stack, Unroll
+from seqbench.bptt import Segment, State, TimeChain, enter, roots, unflatten
+from seqbench.state import as_wide, batch_dims, name_parts, widened, zero_state
 
 SEGMENT = 10  # steps: inside a longer one float32 could underflow to a false zero
 # log10 of a norm, relative to what entered the segment, below which digits may have been lost to
 # subnormal numbers on the way
-TOO_SMALL = {torch.float32: -30.0, torch.float64: -290.0}
+TOO_SMALL = {
+    torch.float16: -3.0,
+    torch.bfloat16: -30.0,
+    torch.float32: -30.0,
+    torch.float64: -290.0,
+}
+FAR_APART = 30.0  # decades between what arrives; further, each is pulled back by itself
 
 # (start, stop, outputs [t, R, H]) -> d objective / d outputs, or None where nothing arrives
 Direct = Callable[[int, int, Tensor], Tensor | None]
@@ -41,7 +45,7 @@ def log10_norm(x_Rn: Tensor) -> Tensor:
 
     Scaled by the largest entry before it is squared: float64 alone would lose 1e-200.
     """
-    wide = _wide(x_Rn)
+    wide = as_wide(x_Rn)
     largest = wide.abs().amax(1)
     scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
     return torch.log10(scale) + torch.log10(torch.linalg.vector_norm(wide / scale[:, None], dim=1))
@@ -55,62 +59,32 @@ def log10_root_sum_square(logs: Tensor, dim: int = 0) -> Tensor:
     return (scale + 0.5 * torch.log10(total)).squeeze(dim)
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.complex128 if x.is_complex() else torch.float64)
-
-
-def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.to(dtype) if x.is_floating_point() else x
-
-
 def _times_power_of_ten(x: Tensor, log10_R: Tensor, batch_dim: int) -> Tensor:
     """x * 10^log10_R along its batch axis, wide; 0 where the exponent is -inf, inf or undefined."""
     factor = torch.where(log10_R.isfinite(), 10**log10_R, 0.0)
     shape = [1] * x.ndim
     shape[batch_dim] = -1
-    return _wide(x) * factor.view(shape)
+    return as_wide(x) * factor.view(shape)
 
 
-class Part(NamedTuple):
-    """A named part of a layer's state: where it lies among the state's tensors."""
+class Arriving(NamedTuple):
+    """The gradient with respect to the state at a boundary.
 
-    layer: int
-    name: str | None  # None: a counter or the like, which has no gradient
-    tensor: int
-    row: int | None  # torch's layers keep [layers, B, n] in one tensor
-    batch_dim: int  # of the whole tensor
+    Attributes:
+        grad: the state's tensors, each part of norm 1 for each row, or 0; in float64.
+        log_PR: log10 of each named part's norm, [P, R].
+    """
 
-    def view(self, tensors: Sequence[Tensor]) -> Tensor:
-        """This part of a state, [R, n]."""
-        x = tensors[self.tensor]
-        x = x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]
-        return x.reshape(len(x), -1)
+    grad: State
+    log_PR: Tensor
 
 
-def name_parts(layer: nn.Module, state: Any) -> list[Part]:
-    """h, c, s2, ... of every layer, in the order of the state's tensors."""
-    parts: list[Part] = []
-    tensor = below = 0
-    each = zip(layer.layers, state, strict=True) if isinstance(layer, Stack) else [(layer, state)]
-    for one, its_state in each:
-        deep = 1
-        for number, x in enumerate(flatten(its_state)):
-            name = ("h", "c")[number] if number < 2 else f"s{number}"
-            if not (x.is_floating_point() or x.is_complex()):
-                name = None
-            if isinstance(one, Unroll) or x.ndim < 3:
-                parts.append(Part(below, name, tensor, None, 0))
-            else:
-                deep = x.shape[0]
-                parts += [Part(below + row, name, tensor, row, 1) for row in range(deep)]
-            tensor += 1
-        below += deep
-    return parts
+class Stretch(NamedTuple):
+    """Steps start..stop-1, and the state before them."""
 
-
-def batch_dims(parts: Sequence[Part]) -> list[int]:
-    """Which axis of each tensor of a state counts the examples."""
-    return list({part.tensor: part.batch_dim for part in parts}.values())
+    start: int
+    stop: int
+    state: State
 
 
 @dataclass
@@ -133,6 +107,9 @@ class Transport:
 class Walk:
     """One layer over one batch, to be walked back through.
 
+    Each named part of the state carries an exponent of its own for each row: parts may differ by
+    any number of decades.
+
     Args:
         layer: has the layer contract; see `seqbench.model.as_layer`.
         inputs_TBI: [T, B, I]; R is B or a multiple of it, row r showing example r % B.
@@ -152,7 +129,7 @@ class Walk:
         parts = name_parts(layer, unflatten(self.template, iter(self.start)))
         self.parts = [part for part in parts if part.name]
         self.batch_dims = batch_dims(parts)
-        self._chains: dict[tuple[torch.dtype, int], TimeChain] = {}
+        self._chains: dict[tuple[bool, int], TimeChain] = {}
 
     def back(
         self, edges: Sequence[int], at_boundary: Callable[[int, Tensor, Tensor], None] | None = None
@@ -164,17 +141,18 @@ class Walk:
                 [R, n], log10 of its norm [R]) at each edge but the last.
         """
         states = self._forward(edges)
-        grad: State = tuple(torch.zeros_like(part) for part in self._repeated(self.start))
-        log_R = self._nothing()
-        direct_log_R, found = self._nothing(), []
+        nothing_R = self._nothing()
+        arriving = Arriving(
+            tuple(torch.zeros_like(as_wide(x)) for x in self._repeated(self.start)),
+            nothing_R.expand(len(self.parts), -1),
+        )
+        direct_log_R, found = nothing_R, []
         for start, stop in reversed(list(pairwise(edges))):
-            state = self._repeated(states.pop())
-            grad, log_R, parts_PR, near_R = self._pull(
-                start, stop, state, grad, log_R, self.inputs.dtype
-            )
-            found.append(parts_PR)
+            stretch = Stretch(start, stop, self._repeated(states.pop()))
+            arriving, near_R = self._pull(stretch, arriving)
+            found.append(arriving.log_PR)
             if at_boundary:
-                at_boundary(start, torch.cat([part.view(grad) for part in self.parts], 1), log_R)
+                at_boundary(start, *self._joined(arriving))
             direct_log_R = torch.maximum(direct_log_R, near_R)
         parts_PTR = torch.stack(found[::-1], 1)
         layers = sorted({part.layer for part in self.parts})
@@ -191,7 +169,7 @@ class Walk:
 
     def _forward(self, edges: Sequence[int]) -> list[State]:
         """The states at all edges but the last."""
-        chain, states = self._chain(self.inputs.dtype, 1), [self.start]
+        chain, states = self._chain(False, 1), [self.start]
         with torch.no_grad():
             for start, stop in pairwise(edges[:-1]):
                 states.append(chain.run(start, stop, states[-1])[1])
@@ -203,27 +181,26 @@ class Walk:
             torch.cat([x] * self.copies, dim) for x, dim in zip(state, self.batch_dims, strict=True)
         )
 
-    def _chain(self, dtype: torch.dtype, copies: int) -> TimeChain:
-        """The layer over its inputs in this precision; a copy if it is not its own."""
-        if (dtype, copies) not in self._chains:
-            same = dtype == self.inputs.dtype
-            layer = self.layer if same else copy.deepcopy(self.layer).to(dtype)
-            inputs = self.inputs.to(dtype).repeat(1, copies, 1)
-            self._chains[dtype, copies] = TimeChain(layer, inputs, [])
-            self._chains[dtype, copies].template = self.template
-        return self._chains[dtype, copies]
+    def _chain(self, wide: bool, copies: int) -> TimeChain:
+        """The layer over its inputs, as it is or in float64."""
+        if (wide, copies) not in self._chains:
+            layer = widened(self.layer) if wide else self.layer
+            inputs = as_wide(self.inputs) if wide else self.inputs
+            self._chains[wide, copies] = TimeChain(layer, inputs.repeat(1, copies, 1), [])
+            self._chains[wide, copies].template = self.template
+        return self._chains[wide, copies]
 
     @cached_property
-    def _wide_dtype(self) -> torch.dtype:
-        """float64, or the layer's own precision if it can't be run in another."""
+    def _can_be_wide(self) -> bool:
+        """Whether the layer runs in float64; one that makes float32 constants does not."""
+        if all(x.dtype not in TOO_SMALL or x.dtype == torch.float64 for x in self.start):
+            return False  # it is wide as it is
         try:
             with torch.no_grad():
-                self._chain(torch.float64, 1).run(
-                    0, 1, tuple(_as(x, torch.float64) for x in self.start)
-                )
+                self._chain(True, 1).run(0, 1, tuple(as_wide(x) for x in self.start))
         except (RuntimeError, TypeError, ValueError):
-            return self.inputs.dtype
-        return torch.float64
+            return False
+        return True
 
     def _nothing(self) -> Tensor:
         return torch.full(
@@ -231,54 +208,108 @@ class Walk:
         )
 
     def _pull(
-        self, start: int, stop: int, state: State, grad: State, log_R: Tensor, dtype: torch.dtype
-    ) -> tuple[State, Tensor, Tensor, Tensor]:
-        """The gradient at `stop`, as norm 1 and its log10, -> the same at `start`.
+        self, stretch: Stretch, arriving: Arriving, *, wide: bool = False, outputs: bool = True
+    ) -> tuple[Arriving, Tensor]:
+        """The gradient at the end of a stretch of steps -> at its start.
 
-        Also, in log10: the norm of each named part, [P, R], and of the direct gradient at those
-        rows' anchors that lie in between, [R].
+        Args:
+            wide: in float64.
+            outputs: whether the objective's direct gradient arrives too.
+
+        Returns:
+            The gradient; and, in log10, the norm of the direct gradient at those rows' anchors
+            that lie in between, [R].
         """
-        chain = self._chain(dtype, self.copies)
-        segment = enter(lambda s: chain.run(start, stop, s), tuple(_as(x, dtype) for x in state))
-        direct = self.direct(start, stop, segment.outputs)
+        start, stop, state = stretch
+        chain = self._chain(wide, self.copies)
+        if wide:
+            state = tuple(as_wide(x) for x in state)
+        segment = enter(lambda s: chain.run(start, stop, s), state)
+        direct = self.direct(start, stop, segment.outputs) if outputs else None
         near_R = self._direct_at_anchors(direct, start, stop)
-        # What arrives by the state and what arrives by the outputs, on one scale: the larger is 1.
-        top_R, direct_in = log_R, None
+        # What arrives by the state and what arrives by the outputs, on one scale: the largest is 1.
+        top_R, direct_in, sources = arriving.log_PR.amax(0), None, list(arriving.log_PR)
         if direct is not None:
             direct_R = log10_norm(direct.movedim(1, 0).flatten(1))
-            top_R = torch.maximum(log_R, direct_R)
+            top_R = torch.maximum(top_R, direct_R)
+            sources.append(direct_R)
             shift_R = torch.where(direct_R.isfinite(), -top_R, -math.inf)
             direct_in = _times_power_of_ten(direct, shift_R, 1).to(segment.outputs.dtype)
         grad_in = [
-            _times_power_of_ten(g, log_R - top_R, dim).to(x.dtype)
-            for g, dim, x in zip(grad, self.batch_dims, segment.exit, strict=True)
+            g.to(x.dtype)
+            for g, x in zip(
+                self._scaled(arriving.grad, arriving.log_PR - top_R), segment.exit, strict=True
+            )
         ]
-        before = _vector_jacobian(segment, direct_in, grad_in)
+        before, reached = _vector_jacobian(segment, direct_in, grad_in)
         scaled_PR = torch.stack([log10_norm(part.view(before)) for part in self.parts])
-        exact = scaled_PR.isfinite() & (scaled_PR > TOO_SMALL.get(dtype, -math.inf))
-        doubtful = (~exact).any(0) & top_R.isfinite()
-        if doubtful.any() and dtype != self._wide_dtype:
-            return self._pull(start, stop, state, grad, log_R, self._wide_dtype)
-        if doubtful.any() and stop - start > 1:
-            return self._pull_halves(start, stop, state, grad, log_R)
-        norm_R = log10_root_sum_square(scaled_PR)
-        unit = tuple(
-            _times_power_of_ten(g, -norm_R, dim)
-            for g, dim in zip(before, self.batch_dims, strict=True)
-        )
-        return unit, top_R + norm_R, top_R + scaled_PR, near_R
+        limit = TOO_SMALL.get(_precision(before), -math.inf)
+        exact_PR = scaled_PR.isfinite() & (scaled_PR > limit)
+        exact_PR[[not reached[part.tensor] for part in self.parts]] = True  # nothing leads there
+        doubtful_R = (~exact_PR).any(0) & top_R.isfinite()
+        if doubtful_R.any():
+            if not wide and self._can_be_wide:
+                return self._pull(stretch, arriving, wide=True, outputs=outputs)
+            if _far_apart(torch.stack(sources)[:, doubtful_R]):
+                return self._pull_apart(stretch, arriving, wide, outputs), near_R
+            if stop - start > 1:
+                return self._pull_halves(stretch, arriving, wide, outputs)
+        unit = self._scaled(tuple(as_wide(x) for x in before), -scaled_PR)
+        return Arriving(unit, top_R + scaled_PR), near_R
+
+    def _pull_apart(
+        self, stretch: Stretch, arriving: Arriving, wide: bool, outputs: bool
+    ) -> Arriving:
+        """Each part's gradient, and the direct one, by itself: none is lost beside a larger one."""
+        alone = torch.eye(len(self.parts), dtype=torch.bool, device=self.inputs.device)
+        logs = [torch.where(p[:, None], arriving.log_PR, -math.inf) for p in alone]
+        found = [
+            self._pull(stretch, Arriving(arriving.grad, log_PR), wide=wide, outputs=False)[0]
+            for log_PR in logs
+        ]
+        if outputs:
+            nothing = Arriving(arriving.grad, torch.full_like(arriving.log_PR, -math.inf))
+            found.append(self._pull(stretch, nothing, wide=wide)[0])
+        top_PR = torch.stack([one.log_PR for one in found]).amax(0)
+        terms = [self._scaled(one.grad, one.log_PR - top_PR) for one in found]
+        total = tuple(sum(tensors) for tensors in zip(*terms, strict=True))
+        norm_PR = torch.stack([log10_norm(part.view(total)) for part in self.parts])
+        return Arriving(self._scaled(total, -norm_PR), top_PR + norm_PR)
 
     def _pull_halves(
-        self, start: int, stop: int, state: State, grad: State, log_R: Tensor
-    ) -> tuple[State, Tensor, Tensor, Tensor]:
-        middle, wide = (start + stop) // 2, self._wide_dtype
+        self, stretch: Stretch, arriving: Arriving, wide: bool, outputs: bool
+    ) -> tuple[Arriving, Tensor]:
+        start, stop, state = stretch
+        middle = (start + stop) // 2
+        if wide:
+            state = tuple(as_wide(x) for x in state)
         with torch.no_grad():
-            halfway = self._chain(wide, self.copies).run(
-                start, middle, tuple(_as(x, wide) for x in state)
-            )[1]
-        grad, log_R, _, later_R = self._pull(middle, stop, halfway, grad, log_R, wide)
-        *pulled, near_R = self._pull(start, middle, state, grad, log_R, wide)
-        return *pulled, torch.maximum(near_R, later_R)
+            halfway = self._chain(wide, self.copies).run(start, middle, state)[1]
+        later = Stretch(middle, stop, halfway)
+        arriving, later_R = self._pull(later, arriving, wide=wide, outputs=outputs)
+        earlier = Stretch(start, middle, state)
+        arriving, near_R = self._pull(earlier, arriving, wide=wide, outputs=outputs)
+        return arriving, torch.maximum(near_R, later_R)
+
+    def _scaled(self, tensors: State, log10_PR: Tensor) -> State:
+        """Each part of a state times a power of ten for each row; 0 where that is not finite."""
+        found = []
+        for number, (x, batch_dim) in enumerate(zip(tensors, self.batch_dims, strict=True)):
+            rows = [i for i, part in enumerate(self.parts) if part.tensor == number]
+            if not rows:  # a counter
+                found.append(x)
+            elif batch_dim == 0:
+                found.append(_times_power_of_ten(x, log10_PR[rows[0]], 0))
+            else:
+                each = zip(x, rows, strict=True)
+                found.append(torch.stack([_times_power_of_ten(y, log10_PR[i], 0) for y, i in each]))
+        return tuple(found)
+
+    def _joined(self, arriving: Arriving) -> tuple[Tensor, Tensor]:
+        """The gradient of the whole state with norm 1, [R, n], and the log10 of its norm, [R]."""
+        joint_R = log10_root_sum_square(arriving.log_PR)
+        scaled = self._scaled(arriving.grad, arriving.log_PR - joint_R)
+        return torch.cat([part.view(scaled) for part in self.parts], 1), joint_R
 
     def _direct_at_anchors(self, direct: Tensor | None, start: int, stop: int) -> Tensor:
         log_R = self._nothing()
@@ -288,53 +319,34 @@ class Walk:
         return log_R
 
 
-def _vector_jacobian(segment: Segment, grad_outputs: Tensor | None, grad_exit: list) -> State:
+def _far_apart(log10_SR: Tensor) -> bool:
+    """Whether what arrives differs by more than one precision can hold, in any row."""
+    low = torch.where(log10_SR.isfinite(), log10_SR, math.inf).amin(0)
+    return bool((log10_SR.amax(0) - low > FAR_APART).any())
+
+
+def _precision(tensors: State) -> torch.dtype:
+    """The dtype of a state's numbers, real."""
+    x = next(x for x in tensors if x.is_floating_point() or x.is_complex())
+    return torch.empty((), dtype=x.dtype).real.dtype if x.is_complex() else x.dtype
+
+
+def _vector_jacobian(
+    segment: Segment, grad_outputs: Tensor | None, grad_exit: list
+) -> tuple[State, list[bool]]:
+    """The gradient of each tensor of the state that entered, and whether anything leads to it."""
     tensors, gradients = roots(segment, grad_outputs, grad_exit)
     leaves = [part for part in segment.entry if part.requires_grad]
-    found = iter(
-        torch.autograd.grad(tensors, leaves, gradients, materialize_grads=True)
-        if tensors and leaves
-        else [torch.zeros_like(part) for part in leaves]
+    pulled = [None] * len(leaves)
+    if tensors and leaves:
+        pulled = torch.autograd.grad(tensors, leaves, gradients, allow_unused=True)
+    each = iter(pulled)
+    found = [next(each) if part.requires_grad else None for part in segment.entry]
+    before = tuple(
+        torch.zeros_like(part) if grad is None else grad
+        for part, grad in zip(segment.entry, found, strict=True)
     )
-    return tuple(
-        next(found) if part.requires_grad else torch.zeros_like(part) for part in segment.entry
-    )
-
-
-def zero_state(layer: nn.Module, inputs_TBI: Tensor) -> tuple[Any, State]:
-    """The nesting and the tensors of the state of zeros that `layer` starts from.
-
-    Raises:
-        ValueError: the layer starts from something else when it is given no state, gives other
-            numbers when run twice, or lets the examples of a batch mix.
-    """
-    with torch.no_grad():
-        first, again = layer(inputs_TBI[:1], None), layer(inputs_TBI[:1], None)
-        nesting = template(first[1])
-        zeros = tuple(torch.zeros_like(part) for part in flatten(first[1]))
-        given = layer(inputs_TBI[:1], unflatten(nesting, iter(zeros)))
-        alone = layer(inputs_TBI[:1, :1], None)[0]
-    if not _same_numbers(first, again):
-        raise ValueError(
-            "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
-            "noise?), so that no gradient can be measured"
-        )
-    if not _same_numbers(first, given):
-        raise ValueError(
-            "the cell's state=None does not mean a state of zeros, "
-            "so that there is no initial state to measure the gradient at"
-        )
-    if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise ValueError(
-            "the cell gives an example other numbers when it is alone in its batch, so that no "
-            "example has a gradient of its own (is the batch taken for time or features?)"
-        )
-    return nesting, zeros
-
-
-def _same_numbers(one: Any, other: Any) -> bool:
-    pairs = zip(flatten(one), flatten(other), strict=True)  # outputs, and all parts of the state
-    return all(torch.allclose(x, y, equal_nan=True) for x, y in pairs)
+    return before, [grad is not None for grad in found]
 
 
 def cut(times: set[int], steps: int) -> list[int]:
@@ -346,18 +358,3 @@ def cut(times: set[int], steps: int) -> list[int]:
         if time > edges[-1]:
             edges.append(time)
     return edges
-
-
-@contextmanager
-def measuring(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside, everything as it was outside: modes, and the global random state."""
-    modes = [(part, part.training) for part in module.modules()]
-    devices = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
-    # cuDNN's backward pass refuses eval mode; the measure is not in a hurry.
-    with torch.random.fork_rng(devices), torch.backends.cudnn.flags(enabled=False):
-        module.eval()
-        try:
-            yield
-        finally:
-            for part, mode in modes:
-                part.training = mode

@@ -22,9 +22,10 @@ from seqbench.diagnostics.instruments import Readings
 from seqbench.diagnostics.moment import Moment
 from seqbench.flow import probe_flow
 from seqbench.model import Model, build
-from seqbench.objective import evaluate, gradient_of_loss, make_optimizer, segment_length
+from seqbench.objective import evaluate, gradient_of_loss, make_optimizer
 from seqbench.probe import cotangents
 from seqbench.problems.batch import Batch, Problem
+from seqbench.segments import choose
 from seqbench.task import PASSED, Trial
 
 PROBE_SIZE = 32
@@ -37,7 +38,8 @@ class Outcome:
 
     Attributes:
         summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
-            baseline_score, error, baselines, needed_lags, probe_size, segment.
+            baseline_score, error, baselines, needed_lags, probe_size, segment, recompute,
+            graph_bytes; truncate and compile_seconds where the card asks for that.
         curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
         flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
         diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
@@ -128,7 +130,7 @@ class _Run:
         self.optimizer = make_optimizer(model, trial)
         self.batches = Batches(trial, problem)
         self.evaluations = generator("evaluation", trial)
-        self.segment = segment_length(trial, problem.steps)
+        self.cut = choose(model.stack, self.typical_inputs(), trial.training)
         probe_draws = generator("probe", trial, by_seed=False)
         self.probe = problem.sample(PROBE_SIZE, probe_draws).to(device)
         self.u_CO = cotangents(problem.output_size, probe_draws)
@@ -158,6 +160,11 @@ class _Run:
         self.readings.at_record(self.moment(step), flow=True, last=True)
         return self.outcome(step, time.perf_counter() - started)
 
+    def typical_inputs(self) -> Tensor:
+        """As large as a training batch's."""
+        size = (self.problem.steps, self.trial.training.batch_size, self.problem.input_size)
+        return torch.zeros(size, device=self.device)
+
     def over(self) -> bool:
         """Whether there is nothing left to learn."""
         watch = self.watch
@@ -167,9 +174,9 @@ class _Run:
     def step(self, number: int) -> None:
         """One training step, the `number`th."""
         training, parameters = self.trial.training, list(self.model.parameters())
-        batch = self.batches.next().to(self.device)
+        batch = self.batches.next()
         self.optimizer.zero_grad(set_to_none=True)
-        self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.segment))
+        self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.cut))
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         self.norms.append(norm)
@@ -266,7 +273,7 @@ class _Run:
             "baselines": {name: line.loss for name, line in problem.baselines.items()},
             "needed_lags": self.needed_lags(),
             "probe_size": PROBE_SIZE,
-            "segment": self.segment,
+            **self.cut.summary(),
         }
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
         return Outcome(summary, curves, flow.reset_index(drop=True), self.readings.table())

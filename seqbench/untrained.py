@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,8 @@ from seqbench import plugins
 from seqbench import task as cards
 from seqbench.errors import InputError
 from seqbench.flow import gradient_flow
-from seqbench.model import build
+from seqbench.model import Stack, build
+from seqbench.state import measuring
 from seqbench.task import Cell
 from seqbench.trial import reproducible
 
@@ -38,35 +41,80 @@ def compare(
     Raises:
         InputError: an unknown cell, or one named twice.
     """
-    chosen = [Cell.model_validate(cards.absolute(spec, Path.cwd())) for spec in cells]
-    if len({cell.label for cell in chosen}) < len(chosen):
-        raise InputError(f"cells: {', '.join(cells)}\nallowed: each cell once")
-    classes = [plugins.load(plugins.resolve(cell.use, "cells")) for cell in chosen]
-    draws = torch.Generator().manual_seed(seed)
-    inputs_TBI = torch.randn(length, EXAMPLES, INPUTS, generator=draws)
+    chosen = _chosen(cells)
+    inputs_TBI = _inputs(length, seed)
     with reproducible("cpu"):
-        tables = [
-            _measure(cell, cls, inputs_TBI, hidden_size, seed)
-            for cell, cls in zip(chosen, classes, strict=True)
-        ]
+        tables = [_measure(cell, cls, inputs_TBI, hidden_size, seed) for cell, cls in chosen]
     return pd.concat(tables, ignore_index=True)
 
 
-def _measure(
-    cell: Cell, cls: type, inputs_TBI: torch.Tensor, hidden_size: int, seed: int
-) -> pd.DataFrame:
+def float32_zeros(
+    cells: Sequence[str], *, length: int = 400, hidden_size: int = 128, seed: int = 0
+) -> dict[str, float]:
+    """What an ordinary backward pass in float32 says of the same cells, inputs and cotangent.
+
+    Subnormal numbers are kept, as torch does unless told otherwise.
+
+    Returns:
+        Cell -> the first lag from which on the gradient of the inputs, `inputs.grad`, is exactly 0
+        for all examples; inf if there is none. An input's lag is that of the state before it.
+
+    Raises:
+        InputError: an unknown cell, or one named twice.
+    """
+    inputs_TBI, found = _inputs(length, seed), {}
+    with torch.random.fork_rng([]):
+        for cell, cls in _chosen(cells):
+            with _blamed(cell):
+                layer, u_H = _build(cell, cls, hidden_size, seed)
+                with measuring(layer), torch.enable_grad():
+                    given_TBI = inputs_TBI.clone().requires_grad_()
+                    (layer(given_TBI, None)[0][-1] @ u_H).sum().backward(inputs=[given_TBI])
+            reached = (given_TBI.grad != 0).flatten(1).any(1).nonzero()  # NaN and inf too
+            first = int(reached[0]) if len(reached) else length
+            found[cell.label] = float(length - first + 1) if first else math.inf
+    return found
+
+
+def _chosen(cells: Sequence[str]) -> list[tuple[Cell, type]]:
+    chosen = [Cell.model_validate(cards.absolute(spec, Path.cwd())) for spec in cells]
+    if len({cell.label for cell in chosen}) < len(chosen):
+        raise InputError(f"cells: {', '.join(cells)}\nallowed: each cell once")
+    return [(cell, plugins.load(plugins.resolve(cell.use, "cells"))) for cell in chosen]
+
+
+def _inputs(length: int, seed: int) -> torch.Tensor:
+    draws = torch.Generator().manual_seed(seed)
+    return torch.randn(length, EXAMPLES, INPUTS, generator=draws)
+
+
+def _build(cell: Cell, cls: type, hidden_size: int, seed: int) -> tuple[Stack, torch.Tensor]:
+    """The untrained stack and the unit cotangent on its output."""
     torch.manual_seed(seed)
     sizes = {"input_size": INPUTS, "hidden_size": hidden_size, "output_size": 1}
+    model = build(cls, **sizes, kind=cell.kind)
+    u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
+    return model.stack, u_H / u_H.norm()
+
+
+@contextmanager
+def _blamed(cell: Cell) -> Iterator[None]:
+    """What a cell raises is the user's to know."""
     try:
-        model = build(cls, **sizes, kind=cell.kind)
-        u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
-        u_H /= u_H.norm()
-        table = gradient_flow(model.stack, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
+        yield
     except Exception as error:
         raise InputError(
             f"cells ({cell.label}): {plugins.own_words(error)}\n"
             "allowed: forward(x, state=None) -> the new state; see docs/adding-a-cell.md"
         ) from error
+
+
+def _measure(
+    cell: Cell, cls: type, inputs_TBI: torch.Tensor, hidden_size: int, seed: int
+) -> pd.DataFrame:
+    with _blamed(cell):
+        layer, u_H = _build(cell, cls, hidden_size, seed)
+        table = gradient_flow(layer, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
     axes = {"cell": cell.label, "length": len(inputs_TBI), "seed": seed, "step": 0}
     return pd.concat([pd.DataFrame(axes | {"source": "output"}, index=table.index), table], axis=1)
 

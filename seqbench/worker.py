@@ -15,12 +15,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from seqbench import plugins, results
 from seqbench import trial as training
+from seqbench.plan import origins
 from seqbench.task import Trial
 
 
@@ -42,11 +44,11 @@ def execute(
         The summary; status "error" and the message if the trial raised.
     """
     record: dict[str, Any] = {"cell": cell if isinstance(cell, str) else "given as a class"}
-    if isinstance(cell, str):
-        record["file_hash"] = plugins.file_hash(cell)
     frames: dict[str, Any] = {}
     try:
         cls = plugins.load(cell) if isinstance(cell, str) else cell
+        label = trial.cell.label
+        record["origins"] = origins({label: cell}, trial.problem, trial.recording, _origin)
         outcome = training.run(trial, cls, device=device, progress=progress)
         record["summary"] = outcome.summary
         frames = {"curves": outcome.curves, "flow": outcome.flow}
@@ -59,6 +61,10 @@ def execute(
     record |= {"versions": versions(), "machine": machine(device)}
     results.write_trial(path, trial, record, frames)
     return record["summary"]
+
+
+# Once a process, as a module is imported: what is edited later is not what is run here.
+_origin = cache(plugins.origin)
 
 
 def _printable(text: str) -> str:

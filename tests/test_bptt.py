@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqbench.bptt import TimeChain, backpropagate, even_edges, flatten, template, unflatten
+from seqbench.bptt import (
+    TimeChain,
+    backpropagate,
+    even_edges,
+    even_edges_from_end,
+    flatten,
+    template,
+    unflatten,
+)
 from seqbench.flow import gradient_flow
 from seqbench.model import Stack, Unroll
 
@@ -46,7 +54,7 @@ def one_graph(layer, inputs, weights_TBH, edges):
     return [p.grad for p in layer.parameters()], [[z.grad for z in at_edge] for at_edge in zeros]
 
 
-def in_segments(layer, inputs, weights_TBH, edges, recompute):
+def in_segments(layer, inputs, weights_TBH, edges, recompute, truncate=0):
     boundaries = {}
 
     def direct(i, outputs):
@@ -58,6 +66,7 @@ def in_segments(layer, inputs, weights_TBH, edges, recompute):
         (),
         direct,
         recompute=recompute,
+        truncate=truncate,
         at_boundary=boundaries.__setitem__,
     )
     return [p.grad for p in layer.parameters()], boundaries
@@ -174,3 +183,69 @@ def test_a_tuple_of_one_is_handed_back_as_a_tuple_of_one():
     assert (rows.log10_norm - rows.log10_norm.iloc[0]).to_numpy() == pytest.approx(
         expected.to_numpy(), abs=1e-6
     )
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(("segment", "truncate"), [(4, 1), (4, 2), (3, 4), (1, 5), (5, 100)])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "stack"])
+def test_a_truncated_gradient_is_that_of_windows_cut_off_from_each_other(
+    name, segment, truncate, recompute
+):
+    """Plain autograd, with the state detached before every k-th segment from the end."""
+    torch.manual_seed(0)
+    layer, inputs = layers()[name].double(), torch.randn(T, B, IN, dtype=torch.float64)
+    weights_TBH = torch.randn(T, B, H, dtype=torch.float64)
+    edges = even_edges_from_end(T, segment)
+    state, total = None, 0.0
+    for i, (start, stop) in enumerate(pairwise(edges)):
+        if state is not None and (len(edges) - 1 - i) % truncate == 0:
+            parts = [part.detach() for part in flatten(state)]
+            state = unflatten(template(state), iter(parts))
+        outputs, state = layer(inputs[start:stop], state)
+        total = total + (outputs.sin() * weights_TBH[start:stop]).sum()
+    total.backward()
+    expected = [p.grad for p in layer.parameters()]
+    layer.zero_grad()
+    found, _ = in_segments(layer, inputs, weights_TBH, edges, recompute, truncate)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@given(steps=st.integers(1, 300), segment=st.integers(1, 300))
+def test_cuts_lie_a_segment_apart_but_for_what_is_left_over(steps, segment):
+    for edges, left_over in (
+        (even_edges(steps, segment), -1),
+        (even_edges_from_end(steps, segment), 0),
+    ):
+        lengths = [stop - start for start, stop in pairwise(edges)]
+        assert sum(lengths) == steps
+        assert 0 < lengths.pop(left_over) <= segment
+        assert set(lengths) <= {segment}
+
+
+class Drawing(nn.Module):
+    """A cell with dropout on its recurrent connection."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(IN + H, H)
+
+    def forward(self, x, h=None):
+        h = x.new_zeros(len(x), H) if h is None else h
+        return torch.tanh(self.mix(torch.cat([x, nn.functional.dropout(h, 0.3, self.training)], 1)))
+
+
+@pytest.mark.parametrize("name", [*layers(), "drawing"])
+def test_recomputation_changes_no_bit_and_leaves_the_random_state_where_it_would_be(name):
+    torch.manual_seed(0)
+    layer = layers()[name] if name != "drawing" else Stack([Unroll(Drawing())])
+    inputs, weights_TBH = torch.randn(T, B, IN), torch.randn(T, B, H)
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(1)
+        layer.zero_grad()
+        gradients, states = in_segments(layer, inputs, weights_TBH, even_edges(T, 4), recompute)
+        flat = [grad for edge in sorted(states) for grad in states[edge]]
+        found.append([*gradients, *flat, torch.rand(3)])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)

@@ -105,33 +105,11 @@ def test_what_is_not_there_is_said(spec, words):
         plugins.load(plugins.resolve(spec, "cells"))
 
 
-def test_a_module_that_can_not_be_imported_shows_its_own_words(tmp_path):
-    (tmp_path / "broken.py").write_text("import no_such_package\n")
-    with pytest.raises(InputError, match=r"can.t be imported(?s:.*)no_such_package"):
-        plugins.load(f"{tmp_path}/broken.py:Cell")
-
-
 def test_unknown_options_say_which_there_are():
     with pytest.raises(InputError, match=r"forgetbias = 1\.0\nallowed: forget_bias"):
         plugins.check_options(
             LSTM, {"forgetbias": 1.0}, ("input_size", "hidden_size"), "cells (lstm)"
         )
-
-
-def test_a_name_that_two_packages_claim_is_an_error_that_names_both(monkeypatch):
-    class Entry:
-        def __init__(self, name, value, package):
-            self.name, self.value = name, value
-            self.dist = type("Dist", (), {"name": package})
-
-    def installed(*entries):
-        monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
-
-    installed(Entry("mgu", "their.cells:MGU", "theirs"))
-    assert plugins.resolve("mgu", "cells") == "their.cells:MGU"
-    installed(Entry("mgu", "a:MGU", "package-a"), Entry("mgu", "b:MGU", "package-b"))
-    with pytest.raises(InputError, match="package-a and package-b"):
-        plugins.available("cells")
 
 
 @pytest.mark.parametrize("radius", [0.5, 1, 1.2])

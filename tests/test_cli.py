@@ -200,7 +200,9 @@ def test_a_cell_that_was_edited_is_noticed(card, tmp_path, monkeypatch, capsys):
     assert "1 of 1 trials were finished before" in capsys.readouterr().err
     (tmp_path / "mine.py").write_text(source.replace("RNNCell", "GRUCell"))
     assert seqbench_here(*words, monkeypatch=monkeypatch) == 2
-    assert "mine.py has changed since" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "cells (Mine): the file that it comes from has changed since runs/tiny was run" in told
+    assert "allowed: what it was run with, another --out" in told
 
 
 def test_a_class_given_in_python_runs_here(card, tmp_path):

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from seqbench.curve import Curve, from_rows
+from seqbench.curve import HORIZONS, Curve, from_rows
 
 K = 400
 GRIDS = [np.arange(K + 1), np.array([*range(11), 60, 100, 200, 400]), np.arange(0, K + 1, 4)]
@@ -96,3 +98,52 @@ def test_what_is_not_finite_is_left_out():
     table = rows(np.arange(4), [0.0, -1.0, np.nan, -3.0], nonfinite=[0, 0, 32, 0])
     assert from_rows(table, 32).at(2) == pytest.approx(-2)
     assert from_rows(rows(np.arange(2), [np.nan, -1.0], nonfinite=[32, 0]), 32).half_life() is None
+
+
+FAMILIES = {
+    "exponential": lambda k: -0.02 * k,
+    "two-phase": lambda k: np.where(k <= 20, -0.3 * k, -6 - 0.02 * (k - 20)),
+    "flat": lambda k: 0.0 * k,
+    "exploding": lambda k: 0.05 * k,
+    "noisy": lambda k: -0.01 * k + np.random.default_rng(1).normal(0, 0.1, len(k)) * (k > 0),
+}
+
+
+def told(curve):
+    """Everything that is read off, NaN as a word."""
+    numbers = {
+        "early": curve.early_rate(),
+        "late": curve.late_rate(),
+        "half-life": curve.half_life(),
+        "late half-life": curve.late_half_life(),
+        "growth": curve.growth()[0],
+        "growth's lag": curve.growth()[1],
+        **{f"horizon {theta}": curve.horizon(theta) for theta in HORIZONS},
+    }
+    return {name: str(value) if value != value else value for name, value in numbers.items()}
+
+
+def near(curve):
+    """The recorded lags that what is read off this curve lies between."""
+    found = {0, 1, 2, 3, 10, 199, 200, K, int(curve.growth()[1])}
+    for lag in (curve.half_life(), *(curve.horizon(theta) for theta in HORIZONS)):
+        if lag is not None:
+            found |= {math.floor(lag), math.ceil(lag)}
+            found |= {int(x) for x in curve.lags[curve.lags <= lag][-1:]}
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(extra=st.sets(st.integers(0, K)))
+def test_what_is_read_off_does_not_depend_on_which_other_lags_were_recorded(family, extra):
+    lags = np.arange(K + 1)
+    s = FAMILIES[family](lags)
+    whole = Curve(lags, s)
+    grid = np.array(sorted(near(whole) | extra))
+    assert told(Curve(grid, s[grid])) == pytest.approx(told(whole))
+
+
+def test_a_rate_has_no_meaning_on_a_curve_too_short_for_it():
+    short = Curve(np.arange(4), -1.0 * np.arange(4))  # K/4 is below lag 1
+    assert math.isnan(short.early_rate())
+    assert short.late_rate() == pytest.approx(1.0)

@@ -17,6 +17,16 @@ FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.M | re.S)
 FEWER = ["--steps", "2", "--seeds", "1", "--set", "training.eval_size=20"]
 
 
+def _the_new_cell_has_a_row_in_15_lines(page, where):
+    """From an empty file to a report row: the cell, the check, the run, the report."""
+    fences = FENCE.findall(page.read_text())
+    lines = [line for _, _, text in fences[:2] for line in text.splitlines() if line]
+    assert [language for language, _, _ in fences[:2]] == ["python", "sh"]
+    assert len(lines) <= 15
+    report = (where / "runs" / "leaky" / "report" / "report.md").read_text()
+    assert re.search(r"^\|.*\bLeaky\b.*\|", report, re.M)
+
+
 def run(words, where):
     ran = subprocess.run(
         words, cwd=where, capture_output=True, text=True, timeout=300,
@@ -46,6 +56,9 @@ def test_examples(page, tmp_path):
     if script:
         (tmp_path / "script.py").write_text(script)
         run([sys.executable, "script.py"], tmp_path)
+    if page.name == "adding-a-cell.md":
+        _the_new_cell_has_a_row_in_15_lines(page, tmp_path)
+        run([sys.executable, "-m", "pytest", "-q", "test_leaky.py"], tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

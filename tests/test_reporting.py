@@ -287,15 +287,17 @@ def test_everything_is_written(make):
     assert page == run.path / "report" / "index.html"
     text = check_page(page.parent)
     names = {p.relative_to(page.parent).as_posix() for p in page.parent.rglob("*") if p.is_file()}
-    figures = {f"figures/{n}.{kind}" for n in ("flow", "reach", "training", "loss")
+    figures = {f"figures/{n}.{kind}" for n in ("flow", "reach", "training", "loss", "fall")
                for kind in ("png", "svg")}  # fmt: skip
     written = {"index.html", "report.md", "tables/comparison.csv", "tables/opening.csv"}
     assert figures | written <= names
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert "○ 0/2" in text
     assert "● 2/2" in text
     assert "n is too small to claim" in text
     assert "an association" in text
+    assert "Further diagnostics" not in text
+    assert "tables/diagnostics.csv" not in names
     table = pd.read_csv(page.parent / "tables" / "comparison.csv")
     pd.testing.assert_frame_equal(table, tables.build(run).comparison, check_dtype=False)
 
@@ -411,14 +413,18 @@ def test_the_printed_flow_fits_and_says_where_float32_ends():
         flow_rows({0: rate}, 400).query("source == 'output'").assign(cell=cell)
         for cell, rate in {"rnn": 0.2, "gated": 0.0, "c": 0.01, "d": 0.5, "e": 0.1}.items()
     ]
-    text = printed(terminal.print_flow, pd.concat(frames))
+    text = printed(terminal.print_flow, pd.concat(frames), {"rnn": 190.0})
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
-    told = terminal.readings(frames[0])
+    frames = [frame.query("state == 'all'") for frame in frames]
+    told = terminal.readings(frames[0], 190.0)
     assert told["horizon(1e-3), steps"] == "15"
     assert told["log10 S(400)"] == "-80.0"
     assert told["early rate, decades a step"] == "0.200"
     first = lags[-0.5 - 0.2 * lags < -45.154][0]
-    assert told["below float32's range from lag"] == str(first)
+    assert told["too small for float32 from lag"] == str(first)
+    assert told["float32 inputs.grad is 0 from lag"] == "190"
+    assert told["late half-life, steps"] == "1.5"
     flat = terminal.readings(frames[1])
     assert flat["half-life, steps"] == ">= 400"
-    assert flat["below float32's range from lag"] == "none"
+    assert flat["late half-life, steps"] == "none within 400"
+    assert flat["too small for float32 from lag"] == "none"

@@ -14,6 +14,7 @@ from seqbench import trial as training
 from seqbench.batches import Batches, generator, make_problem
 from seqbench.objective import evaluate, gradient_of_loss, make_optimizer
 from seqbench.problems.adding import Adding
+from seqbench.segments import Cut
 
 CARD = """
 name = "tiny"
@@ -125,7 +126,7 @@ def test_the_training_loss_and_gradient_are_the_plain_ones(problem):
     gradients, losses = [], []
     for segment in (1, 4, 1000):
         model = training.make_model(trial, made, cls)
-        losses.append(gradient_of_loss(model, made, batch, segment))
+        losses.append(gradient_of_loss(model, made, batch, Cut(segment)))
         gradients.append([p.grad for p in model.parameters()])
     model = training.make_model(trial, made, cls)
     outputs = model.readout(model.stack(batch.inputs)[0])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 
 from seqbench.diagnostics.moment import Moment
 from seqbench.errors import InputError
-from seqbench.transport import measuring
+from seqbench.state import measuring, widened
 
 
 class Credit:
@@ -34,7 +32,7 @@ class Credit:
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""
-        batch, wide = moment.batch, copy.deepcopy(moment.model).double()
+        batch, wide = moment.batch, widened(moment.model)
         ideal_TB = moment.problem.value_gradient(batch).double()
         values_TB = batch.inputs[..., 0].double().requires_grad_()
         inputs_TBI = torch.cat([values_TB[..., None], batch.inputs[..., 1:].double()], 2)

@@ -5,7 +5,6 @@ Shapes: T steps, B sequences, n real coordinates of the state (an LSTM's h and c
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from seqbench.bptt import State, TimeChain, enter, roots, unflatten
 from seqbench.diagnostics.moment import Moment
-from seqbench.transport import batch_dims, measuring, name_parts, zero_state
+from seqbench.state import as_wide, batch_dims, measuring, name_parts, widened, zero_state
 
 
 def last_steps(moment: Moment, count: int) -> range:
@@ -36,11 +35,12 @@ def jacobians(layer: nn.Module, inputs_TBI: Tensor, window: range) -> Iterator[T
     Raises:
         ValueError: the layer's state=None is not a state of zeros.
     """
-    wide = copy.deepcopy(layer).double()
-    inputs_TBI = inputs_TBI.double()
+    wide = widened(layer)
+    inputs_TBI = as_wide(inputs_TBI)
     examples = inputs_TBI.shape[1]
     with measuring(wide):
         template, state = zero_state(wide, inputs_TBI)
+        state = tuple(as_wide(part) for part in state)
         dims = batch_dims(name_parts(wide, unflatten(template, iter(state))))
         n = sum(_coordinates(part, dim) for part, dim in zip(state, dims, strict=True))
         chain = TimeChain(wide, inputs_TBI.repeat_interleave(n, 1), [])

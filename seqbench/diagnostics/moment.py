@@ -21,7 +21,8 @@ class Moment:
         step: training steps taken so far.
         model: in training mode; to be left as it is found.
         problem: what it learns.
-        batch: the probe batch; for a diagnostic of every step, the training batch.
+        batch: the probe batch, on the model's device; for a diagnostic of every step, the training
+            batch, on the CPU.
         cotangents: [C, O], the directions u of the output flow.
     """
 

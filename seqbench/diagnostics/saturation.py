@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqbench.diagnostics.moment import Moment
 from seqbench.model import Unroll
-from seqbench.transport import measuring
+from seqbench.state import measuring
 
 SHUT, OPEN, FLAT = 0.1, 0.9, 0.9
 

@@ -28,7 +28,10 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(*(x.to(device) for x in (self.inputs, self.targets, self.weights)))
+        parts = (self.inputs, self.targets, self.weights)
+        if device.type == "cuda":  # from pinned memory, so that nobody waits for the copy
+            return Batch(*(x.pin_memory().to(device, non_blocking=True) for x in parts))
+        return Batch(*(x.to(device) for x in parts))
 
     def scored_steps(self) -> Tensor:
         """0-based steps at which at least one sequence is scored, [S], ascending."""

@@ -47,16 +47,17 @@ def report(
 
 def _write(runs: list[Results], folder: Path) -> None:
     """Everything, the page last."""
-    from seqbench.reporting import figures, page, style, tables  # matplotlib takes a second
+    from seqbench.reporting import figures, page, style, tables, views  # matplotlib takes a second
 
     sections = []
     for name, results in zip(_names(runs), runs, strict=True):
         counted, svgs = tables.build(results), {}
-        section = page.Section(name, counted, svgs)
+        shown = views.views(counted.readings, results)
+        section = page.Section(name, counted, shown, svgs)
         for what, table in counted.files().items():
             target = folder / "tables" / f"{section.file(what)}.csv"
             write_atomically(target, lambda file, table=table: table.to_csv(file, index=False))
-        for what, figure in figures.draw(counted).items():
+        for what, figure in figures.draw(counted, shown).items():
             file = section.file(what)
             svgs[what], png = style.pictures(figure, file)
             _write_text(folder / "figures" / f"{file}.svg", svgs[what])

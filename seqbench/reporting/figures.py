@@ -5,6 +5,7 @@ Cells differ by colour and line style; what became of a trial by the shape of it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,26 +14,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from seqbench.reporting import shapes, style
+from seqbench.reporting import diagnosed, shapes, style
 from seqbench.reporting.heat import flow_over_training
 from seqbench.reporting.opening import OPEN
 from seqbench.reporting.style import GREY, INK, OUTCOME_MARKS, OUTCOME_WORDS
 from seqbench.reporting.tables import Tables
+from seqbench.reporting.views import View
 from seqbench.results import Results
 
 FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
+TOP = 1.1  # of the budget: where trials whose loss did not fall are drawn
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
 
 
-def draw(tables: Tables) -> dict[str, Figure]:
-    """Every figure that the run has data for, by name."""
+def draw(tables: Tables, views: Sequence[View] = ()) -> dict[str, Figure]:
+    """Every figure that the run has data for, by name.
+
+    Args:
+        views: of its diagnostics.
+    """
     with style.drawing():
         drawn = {
             "flow": flow_against_lag(tables),
             "reach": reach_against_length(tables),
             "training": flow_over_training(tables),
             "loss": learning_curves(tables),
+            "fall": flow_and_fall(tables),
         }
+        trials = tables.results.trials
+        drawn |= {view.name: diagnosed.draw(view, trials, tables.labels) for view in views}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -250,3 +260,45 @@ def _baselines(results: Results) -> pd.DataFrame:
     }
     told = [(length, name, loss) for (length, name), loss in rows.items()]
     return pd.DataFrame(told, columns=["length", "name", "loss"])
+
+
+def flow_and_fall(tables: Tables) -> Figure | None:
+    """S at the needed lag before training, and when the loss fell: a mark a trial."""
+    shown = tables.marks.dropna(subset=["s_start"])
+    shown = shown[shown["s_start"] > -np.inf]
+    lengths = sorted(shown["length"].unique())
+    if not lengths:
+        return None
+    looks = style.looks(tables.labels)
+    budget = tables.results.task.training.steps
+    drawn, axes = style.panels(len(lengths), 1, height=2.6)
+    for ax, length in zip(axes[0], lengths, strict=True):
+        here = shown[shown["length"] == length]
+        for (cell, status), group in here.groupby(["cell", "status"], sort=False):
+            ax.plot(group["s_start"], group["fell_at"].clip(upper=TOP * budget),
+                    OUTCOME_MARKS.get(status, "o"), color=looks[cell]["color"], ms=5, alpha=0.85,
+                    mec="white", mew=0.5, ls="none", zorder=3)  # fmt: skip
+        _mark_fall(ax, budget)
+        ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
+    style.label_edges(drawn, axes, "S at the needed lag before training, decades",
+                      ["step by which the loss fell"])  # fmt: skip
+    seen = set(shown["status"])
+    cells = [
+        style.mark(cell, "o", color=looks[cell]["color"], ms=5)
+        for cell in looks
+        if cell in set(shown["cell"])
+    ]
+    ended = [style.mark(OUTCOME_WORDS[k], m, ms=5) for k, m in OUTCOME_MARKS.items() if k in seen]
+    style.legend(drawn, cells + ended)
+    return drawn
+
+
+def _mark_fall(ax: Axes, budget: int) -> None:
+    ax.axvline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
+    ax.axhline(TOP * budget, color=GREY, lw=0.7, zorder=1)
+    ax.annotate("did not fall", (0.01, TOP * budget), xycoords=("axes fraction", "data"),
+                xytext=(0, 4), textcoords="offset points", color=GREY, fontsize=7.5)  # fmt: skip
+    ax.set_ylim(-0.03 * budget, (TOP + 0.12) * budget)
+    ticks = [tick for tick in MaxNLocator(4).tick_values(0, budget) if 0 <= tick <= budget]
+    ax.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +12,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting import opening, terminal, words
+from seqbench.reporting import captions, opening, terminal, told, words
 from seqbench.reporting.command import reproduce
-from seqbench.reporting.heat import lengths_shown
-from seqbench.reporting.tables import FINISHED, Tables, without_folder
+from seqbench.reporting.tables import Tables, without_folder
+from seqbench.reporting.views import View
 from seqbench.reporting.words import DASH
+
+MAIN = ("flow", "reach", "training", "loss")  # the others have places of their own
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Section:
     Attributes:
         name: of its files and its place on the page; "" where it is the only one.
         tables: what was counted.
+        views: of its diagnostics.
         figures: name -> SVG.
     """
 
     name: str
     tables: Tables
+    views: Sequence[View]
     figures: dict[str, str]
 
     def file(self, what: str) -> str:
@@ -64,13 +70,18 @@ def context(section: Section, inline: bool) -> dict[str, Any]:
         "description": task.description,
         "what_was_run": words.what_was_run(results),
         "changes": words.changes(task),
-        "seen": words.what_was_seen(tables),
+        "seen": words.what_was_seen(tables) + told.intervention_sentences(tables),
         "how_to_read": words.how_to_read(),
         "lengths": task.lengths,
         "groups": comparison_groups(tables),
         "notes": comparison_notes(tables),
         "errors": terminal.errors(results),
-        "figures": [_figure(section, name, inline) for name in section.figures],
+        "figures": [_figure(section, n, inline) for n in MAIN if n in section.figures],
+        "fall": [_figure(section, n, inline) for n in ("fall",) if n in section.figures],
+        "falls": fall_rows(tables),
+        "fall_notes": told.fall_notes(tables),
+        "diagnosed": [_figure(section, view.name, inline) for view in section.views],
+        "silent": told.silences(tables),
         "opening": opening_rows(tables),
         "rule": words.rule(),
         "categories": _categories(tables),
@@ -191,6 +202,19 @@ def opening_rows(tables: Tables) -> list[tuple[str, list[str]]]:
     return rows
 
 
+def fall_rows(tables: Tables) -> list[tuple[str, list[str]]]:
+    """The flow before training and the fall, a row a cell and a column a length."""
+    each = {(row.cell, row.length): _fall(row) for row in tables.falls.itertuples()}
+    lengths = tables.results.task.lengths
+    return [(c, [each.get((c, length), DASH) for length in lengths]) for c in tables.labels]
+
+
+def _fall(row) -> str:
+    start = DASH if pd.isna(row.s_start) else told.decades(row.s_start)
+    when = "" if math.isinf(row.fell_at) else f" at step {row.fell_at:,.0f}"
+    return f"{start}; fell {row.fell}/{row.trials}{when}; solved {row.solved}/{row.trials}"
+
+
 def _categories(tables: Tables) -> list[tuple[str, str]]:
     always = (opening.BEFORE, opening.AFTER, opening.ONLY_FELL)
     seen = set(tables.opening["category"])
@@ -223,46 +247,10 @@ def _card(tables: Tables) -> str:
 
 
 def _figure(section: Section, name: str, inline: bool) -> dict[str, Any]:
-    title, caption = captions(section.tables)[name]
+    title, caption = captions.captions(section.tables, section.views)[name]
     file = section.file(name)
     svg = Markup(inlined(section.figures[name], file)) if inline else ""
     return {"name": name, "title": title, "caption": caption, "file": file, "svg": svg}
-
-
-def captions(tables: Tables) -> dict[str, tuple[str, str]]:
-    """Figure -> title and how to read it."""
-    lengths = words.join(f"T = {length}" for length in lengths_shown(tables))
-    finished = tables.results.trials["status"].isin(FINISHED).any()
-    mean = (
-        "Thick: median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed."
-    )
-    return {
-        "flow": (
-            "Output flow against lag",
-            "S(k): how many decades less of the gradient arrives k steps back than at the anchor. "
-            f"{mean} Trials that were solved and trials whose budget ran out are drawn apart. "
-            "Shaded: the lags that the problem needs, from the smallest to the largest over the "
-            "probe; triangles: their medians. Dotted: a thousandth. Lines that leave a panel go on "
-            "below; the tables have the numbers.",
-        ),
-        "reach": (
-            "Half-life and horizon against length",
-            "Dashed: before training; solid: at the end. Medians over seeds; pale dots: seeds. An "
-            "arrow: not reached within the largest lag K, so at least K. Dotted: the median of the "
-            "longest needed lag.",
-        ),
-        "training": (
-            "Output flow over training",
-            f"S(k) by colour at {lengths}, one trial a panel; a column is a recorded step, so the "
-            "step axis is not to scale. Dashed line: the median of the longest needed lag. Upright "
-            "line: by the record to its right, the loss had fallen.",
-        ),
-        "loss": (
-            "Learning curves",
-            "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
-            "knowledge earns." + (" Dots: solved from here on." if finished else ""),
-        ),
-    }
 
 
 def inlined(svg: str, prefix: str) -> str:

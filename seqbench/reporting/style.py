@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
@@ -13,13 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-# Okabe & Ito's, darkest first, without the yellow that paper swallows.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000"]
+# Okabe & Ito's, darkest first, without the yellow that paper swallows; then some of Tol's.
+COLOURS = [
+    "#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000", "#999933",
+    "#CC79A7", "#6b4c2a", "#332288", "#888888",
+]  # fmt: skip
+SHADES = ["YlGnBu", "YlOrRd", "RdPu", "Greys"]  # light to dark, for cells that differ by a number
+LIGHTEST, DARKEST = 0.42, 0.97
+NUMBERED = 3  # cells that make a row of shades
 DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
 OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
 OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
+LEGEND_ROW = 0.17  # inches
 PNG_DPI = 120
 RASTER_DPI = 150  # of what is a picture inside an SVG
 
@@ -62,11 +70,36 @@ def drawing() -> AbstractContextManager:
 
 
 def looks(cells: Iterable[str]) -> dict[str, dict]:
-    """Cell -> colour and line style, in the card's order."""
+    """Cell -> colour and line style, in the card's order.
+
+    Where labels differ by a number at their end alone ("lstm, forget bias -4", "... -2"), these
+    cells have shades of one colour, the smallest number lightest.
+    """
+    cells = list(cells)
+    colours = _shades(cells) or {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(cells)}
     return {
-        cell: {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+        cell: {"color": colours[cell], "linestyle": DASHES[i % len(DASHES)]}
         for i, cell in enumerate(cells)
     }
+
+
+def _shades(cells: list[str]) -> dict[str, str]:
+    """Colours where every cell belongs to a row of numbered ones; {} where not."""
+    families: dict[str, dict[str, float]] = {}
+    for cell in cells:
+        numbered = re.fullmatch(r"(.*?)((?:(?<!\S)-)?\d+(?:\.\d+)?)", cell)
+        if numbered:
+            families.setdefault(numbered[1], {})[cell] = float(numbered[2])
+    few = len(families) > len(SHADES) or any(len(row) < NUMBERED for row in families.values())
+    if few or sum(map(len, families.values())) < len(cells):
+        return {}
+    colours = {}
+    for name, row in zip(SHADES, families.values(), strict=False):
+        for cell, shade in zip(
+            sorted(row, key=row.get), np.linspace(LIGHTEST, DARKEST, len(row)), strict=True
+        ):
+            colours[cell] = mpl.colors.to_hex(mpl.colormaps[name](shade))
+    return colours
 
 
 def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, np.ndarray]:
@@ -100,10 +133,13 @@ def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
     wide = sum(len(str(handle.get_label())) + 9 for handle in handles)
     room = 15 * figure.get_figwidth()  # characters
     lines = math.ceil(wide / room)
-    each = max(1, min(columns, math.ceil(len(handles) / lines)))
+    widest = max((len(str(handle.get_label())) for handle in handles), default=0) + 8
+    each = max(1, min(columns, math.ceil(len(handles) / lines), int(room // widest)))
     rows = math.ceil(len(handles) / each)
     # matplotlib fills columns; people read rows.
     handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
+    if rows > 2:  # or it would take its room from the panels
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
     figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
 
 
@@ -129,4 +165,9 @@ def pictures(figure: Figure, salt: str) -> tuple[str, bytes]:
         figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
         figure.set_layout_engine("none")  # all is in its place now, and placing takes long
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return svg.getvalue(), png.getvalue()
+    return re.sub(r' (?:d|x|y)="[^"]*"', _rounded, svg.getvalue()), png.getvalue()
+
+
+def _rounded(attribute: re.Match) -> str:
+    """Coordinates in tenths of a point: far fewer bytes, and nobody can see it."""
+    return re.sub(r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}", attribute[0])

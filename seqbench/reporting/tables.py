@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from seqbench import tuning
+from seqbench.reporting.falling import falls, marks
 from seqbench.reporting.opening import opening, opening_counts
+from seqbench.reporting.readings import at_the_ends, readings
 from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
 from seqbench.results import Results
 
@@ -32,7 +34,11 @@ class Tables:
     opening_counts: pd.DataFrame
     cells: pd.DataFrame
     seconds: pd.DataFrame
-    tuning: pd.DataFrame | None
+    tuning: pd.DataFrame
+    marks: pd.DataFrame
+    falls: pd.DataFrame
+    readings: pd.DataFrame
+    diagnostics: pd.DataFrame
 
     @property
     def labels(self) -> list[str]:
@@ -41,8 +47,7 @@ class Tables:
 
     def files(self) -> dict[str, pd.DataFrame]:
         """What is written as CSV: name -> table."""
-        tried = {} if self.tuning is None else {"tuning": self.tuning}
-        return tried | {
+        told = {
             "comparison": self.comparison,
             "longest_length_solved": self.longest,
             "trials": self.results.trials,
@@ -50,14 +55,18 @@ class Tables:
             "needed_lags": self.needs,
             "opening": self.opening,
             "opening_counts": self.opening_counts,
+            "falls": self.falls,
             "cells": self.cells,
         }
+        further = {"tuning": self.tuning, "diagnostics": self.diagnostics}
+        return told | {name: table for name, table in further.items() if not table.empty}
 
 
 def build(results: Results) -> Tables:
     """Count everything."""
     offs = read_offs(results)
     table, opened = comparison(results, offs), opening(results, offs)
+    marked, said = marks(results, opened), readings(results)
     return Tables(
         results=results,
         shape=shapes(results),
@@ -70,6 +79,10 @@ def build(results: Results) -> Tables:
         cells=cells(results),
         seconds=seconds(results),
         tuning=tried_rates(results),
+        marks=marked,
+        falls=falls(marked),
+        readings=said,
+        diagnostics=at_the_ends(said, [cell.label for cell in results.task.cells]),
     )
 
 
@@ -198,10 +211,10 @@ def cells(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tried_rates(results: Results) -> pd.DataFrame | None:
-    """What became of each cell at each learning rate, and which was chosen; None: no tuning."""
+def tried_rates(results: Results) -> pd.DataFrame:
+    """What became of each cell at each learning rate, and which was chosen; empty: no tuning."""
     if results.tuning is None:
-        return None
+        return pd.DataFrame()
     chosen = {cell.label: cell.learning_rate for cell in results.task.cells}
     table = tuning.table(results.tuning)
     return table.assign(chosen=table["cell"].map(chosen) == table["learning_rate"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seqbench import curve
+from seqbench.reporting import plot
 from seqbench.reporting.tables import FINISHED, median
 from seqbench.reporting.words import steps
 from seqbench.results import Results
@@ -20,6 +22,13 @@ EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0
 WIDTH = 80  # where there is no terminal
 GAP = 2  # between columns
+NOWHERE = "undefined"  # too few lags, exact zeros, or values that are not finite
+FLOAT32 = (
+    "Too small for float32: the norm is below half of its smallest number, 1.4e-45, so each entry "
+    "of the exact gradient rounds to 0. inputs.grad: what an ordinary backward pass in float32 "
+    "returned. The state's own gradient may stay at 1.4e-45 by rounding instead of reaching 0 "
+    "(LSTM and GRU do that), which is as wrong."
+)
 SHORT = {"error": "error", "interrupted": "not run"}
 
 
@@ -92,39 +101,77 @@ def errors(results: Results) -> list[str]:
     return lines
 
 
-def print_flow(table: pd.DataFrame, console: Console | None = None) -> None:
-    """What is read off the output flow of each untrained cell, a column a cell.
+def print_flow(
+    table: pd.DataFrame, zeros: Mapping[str, float], console: Console | None = None
+) -> None:
+    """The output flow of untrained cells: a plot, and what is read off it, a column a cell.
 
     Args:
         table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
+        zeros: what `seqbench.untrained.float32_zeros` returns.
     """
-    told = {cell: readings(rows) for cell, rows in table.groupby("cell", sort=False)}
+    console, rows = console or _console(), _joint(table)
+    curves = {
+        cell: curve.from_rows(mine, EXAMPLES) for cell, mine in rows.groupby("cell", sort=False)
+    }
+    plot.print_curves(curves, FLOAT32_ZERO, console)
+    console.print()
+    told = {
+        cell: readings(rows[rows["cell"] == cell], zeros.get(cell, math.inf)) for cell in curves
+    }
     # All cells have the same length, so the same lines.
     labels = list(next(iter(told.values()), {}))
     columns = {cell: list(texts.values()) for cell, texts in told.items()}
-    _print(console or _console(), "output flow, untrained", labels, columns, justify="right")
+    _print(console, "output flow, untrained", labels, columns, justify="right")
+    console.print(FLOAT32, style="dim", markup=False, highlight=False)
 
 
-def readings(rows: pd.DataFrame) -> dict[str, str]:
-    """One cell's readings in words, from its rows."""
-    rows = rows[(rows["state"] == "all") & (rows["layer"] == rows["layer"].max())]
+def _joint(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the whole state of each cell's top layer."""
+    rows = table[table["state"] == "all"]
+    return rows[rows["layer"] == rows.groupby("cell")["layer"].transform("max")]
+
+
+def readings(rows: pd.DataFrame, zero_from: float = math.inf) -> dict[str, str]:
+    """One cell's readings in words, from its rows of the joint state.
+
+    Args:
+        zero_from: the lag from which a float32 backward pass says 0; inf: nowhere.
+    """
     one = curve.from_rows(rows, EXAMPLES)
     K = one.largest_lag
     told = {
         "early rate, decades a step": _rate(one.early_rate()),
         "late rate, decades a step": _rate(one.late_rate()),
         "half-life, steps": _reach(one.half_life(), K),
+        "late half-life, steps": _late(one.late_half_life(), K),
     }
     for theta in curve.HORIZONS:
         told[f"horizon({theta:.0e}), steps".replace("e-0", "e-")] = _reach(one.horizon(theta), K)
-    for lag in sorted({lag for lag in (10.0, 100.0) if lag < K} | {K}):
+    told["grows to, decades"] = _growth(*one.growth())
+    for lag in sorted({lag for lag in (10.0, 100.0, 400.0) if lag < K} | {K}):
         told[f"log10 S({lag:,.0f})"] = _level(one, lag)
-    told["below float32's range from lag"] = _lost_in_float32(rows)
+    told["too small for float32 from lag"] = _lost_in_float32(rows)
+    told["float32 inputs.grad is 0 from lag"] = _from_lag(zero_from)
     return told
 
 
 def _rate(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    return NOWHERE if math.isnan(value) else f"{value:.3f}"
+
+
+def _late(value: float | str, largest: float) -> str:
+    """In the curve's own words where it has no number."""
+    words = {"none within K": f"none within {largest:,.0f}", "not defined: exact zeros": NOWHERE}
+    return words.get(value, value) if isinstance(value, str) else steps(value)
+
+
+def _growth(most: float, lag: float) -> str:
+    return f"{most:.1f} at {lag:,.0f}" if most > 0.05 else "does not"
+
+
+def _from_lag(lag: float) -> str:
+    return "none" if math.isinf(lag) else f"{lag:,.0f}"
 
 
 def _reach(crossing: float | None, largest: float) -> str:
@@ -135,7 +182,7 @@ def _level(one: curve.Curve, lag: float) -> str:
     exact = one.s[one.lags == lag]
     value = float(exact[0]) if len(exact) else one.at(lag)
     if math.isnan(value):
-        return "–"
+        return NOWHERE
     return "exactly 0" if math.isinf(value) else f"{value:.1f}"
 
 
@@ -143,9 +190,11 @@ def _lost_in_float32(rows: pd.DataFrame) -> str:
     """The first recorded lag at which even the whole norm is below what float32 can hold."""
     rows = rows.sort_values("lag")
     lost = rows[(rows["log10_norm"] < FLOAT32_ZERO) | (rows["n_zero"] > EXAMPLES / 2)]
-    return f"{int(lost['lag'].iloc[0]):,}" if len(lost) else "none"
+    return _from_lag(lost["lag"].iloc[0] if len(lost) else math.inf)
 
 
 def _console() -> Console:
+    if sys.stdout.encoding and not sys.stdout.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="replace")  # a dash is no reason to end in a traceback
     # A pipe has no width of its own; rich would take one from the environment.
     return Console() if sys.stdout.isatty() else Console(width=WIDTH, force_terminal=False)

@@ -22,11 +22,14 @@ ENDINGS = {
     "interrupted": "not finished",
 }
 DASH = "–"
+MANY = 6  # cells; more are not all named in a sentence
 
 
 def join(words: Iterable[object]) -> str:
-    """a, b and c."""
+    """a, b and c; where one has a comma of its own: a; b, c; and d."""
     *first, last = [str(word) for word in words] or [""]
+    if first and any(", " in word for word in (*first, last)):
+        return f"{'; '.join(first)}; and {last}"
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -97,6 +100,11 @@ def longest_sentence(tables: Tables) -> str:
         told = _at_the_one_length(longest, lengths[0])
     else:
         each = [f"{row.cell} {_length_of(row)}" for row in longest.itertuples()]
+        if len(each) > MANY:
+            by_length: dict[str, list[str]] = {}
+            for row in longest.itertuples():
+                by_length.setdefault(_length_of(row), []).append(row.cell)
+            each = [f"{found} ({join(cells)})" for found, cells in by_length.items()]
         told = (
             f"The longest T, of {lengths[0]} to {lengths[-1]}, that at least half of the seeds "
             f"solved, and all shorter ones too: {join(each)}"
@@ -142,17 +150,19 @@ def flow_sentence(tables: Tables) -> str:
     if known.empty:
         return "No trial left a usable record of the output flow at the start and at the end."
     rows = known[known["length"] == known["length"].max()]
-    told = {
-        at: join(
-            f"{reach_of(row, 'horizon_1e-3', at)} ({row['cell']})" for _, row in rows.iterrows()
-        )
-        for at in ("start", "end")
-    }
+    told = {at: _horizons(rows, at) for at in ("start", "end")}
     return (
         f"At T = {rows['length'].iloc[0]} the output flow had, before any training, fallen to a "
         f"thousandth at lag {told['start']}, and at the end of training at {told['end']} (medians "
         "over seeds); the flow at initialisation alone does not tell who learns."
     )
+
+
+def _horizons(rows: pd.DataFrame, at: str) -> str:
+    """Each cell's; of many, the lowest and the highest."""
+    each = rows.sort_values(f"horizon_1e-3_{at}", kind="stable") if len(rows) > MANY else rows
+    shown = [f"{reach_of(row, 'horizon_1e-3', at)} ({row['cell']})" for _, row in each.iterrows()]
+    return f"{shown[0]} to {shown[-1]}" if len(rows) > MANY else join(shown)
 
 
 def opening_sentence(tables: Tables) -> str:

@@ -1,0 +1,96 @@
+"""The flow before training, and when the loss fell: over all trials, and where cells differ by one
+option only, an intervention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqbench.reporting.shapes import TRIAL
+from seqbench.results import Results
+from seqbench.task import Task
+
+LEAST = 5  # trials; fewer have no rank correlation worth a number
+
+
+def marks(results: Results, opened: pd.DataFrame) -> pd.DataFrame:
+    """A row a trial that has a record: needed_lag, s_start, fell_at (inf: never), status.
+
+    Args:
+        opened: from `opening`.
+    """
+    told = opened[[*TRIAL, "needed_lag", "s_start", "fell_at"]]
+    told = told.assign(fell_at=told["fell_at"].astype(float).fillna(np.inf))
+    return told.merge(results.trials[[*TRIAL, "status"]], on=TRIAL)
+
+
+def falls(trials: pd.DataFrame) -> pd.DataFrame:
+    """Medians over seeds, a row a cell and length.
+
+    Args:
+        trials: from `marks`.
+
+    Returns:
+        trials (with a record), needed_lag, s_start; fell and solved: in how many; fell_at, inf
+        where the loss did not fall in half of them.
+    """
+    rows = [
+        {
+            "cell": cell, "length": length, "trials": len(group),
+            "needed_lag": group["needed_lag"].iloc[0], "s_start": group["s_start"].median(),
+            "fell": int(np.isfinite(group["fell_at"]).sum()), "fell_at": group["fell_at"].median(),
+            "solved": int((group["status"] == "solved").sum()),
+        }
+        for (cell, length), group in trials.groupby(["cell", "length"], sort=False)
+    ]  # fmt: skip
+    columns = ["cell", "length", "trials", "needed_lag", "s_start", "fell", "fell_at", "solved"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Cells that differ in one option alone.
+
+    Attributes:
+        use: what they are.
+        option: its name.
+        values: label -> value, ascending where they are numbers, else in the card's order.
+    """
+
+    use: str
+    option: str
+    values: dict[str, Any]
+
+
+def interventions(task: Task) -> list[Intervention]:
+    """Those of a card, one a kind of cell at most."""
+    found = []
+    for use in dict.fromkeys(cell.use for cell in task.cells):
+        cells = {c.label: c.model_dump(exclude={"label"}) for c in task.cells if c.use == use}
+        keys = sorted({key for told in cells.values() for key in told})
+        differ = [key for key in keys if len({repr(c.get(key)) for c in cells.values()}) > 1]
+        values = {label: told.get(differ[0]) for label, told in cells.items()} if differ else {}
+        if len(differ) != 1 or len({repr(value) for value in values.values()}) < len(cells):
+            continue
+        if all(type(value) in (int, float) for value in values.values()):
+            values = dict(sorted(values.items(), key=lambda item: item[1]))
+        found.append(Intervention(use, differ[0], values))
+    return found
+
+
+def rank_correlation(trials: pd.DataFrame) -> tuple[float, int]:
+    """Spearman's, of s_start with fell_at (never: last, tied), and over how many trials.
+
+    NaN where there are fewer than LEAST or one of the two does not vary.
+
+    Args:
+        trials: from `marks`.
+    """
+    known = trials.dropna(subset=["s_start"])
+    ranks = known[["s_start", "fell_at"]].rank()
+    if len(known) < LEAST or (ranks.nunique() < 2).any():
+        return float("nan"), len(known)
+    return float(np.corrcoef(ranks.to_numpy().T)[0, 1]), len(known)
