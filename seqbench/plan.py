@@ -56,10 +56,10 @@ def plan(
         "seeds": seeds,
         "training.steps": steps,
     }
+    said = {key: value for key, value in given.items() if value is not None}
     changes = {
         key: cards.absolute(value, Path.cwd()) if isinstance(value, str) else value
-        for key, value in ((overrides or {}) | given).items()
-        if value is not None
+        for key, value in ((overrides or {}) | said).items()
     }
     where = task.name if isinstance(task, Task) else str(task)
     if isinstance(task, Task):

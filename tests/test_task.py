@@ -7,6 +7,7 @@ import pytest
 from seqbench import InputError
 from seqbench import task as cards
 from seqbench.merge import merge
+from seqbench.plan import plan
 
 CARD = """
 name = "mine"
@@ -121,6 +122,12 @@ def test_unknown_tasks_are_answered_with_the_nearest_and_all():
         cards.load("ading")
     with pytest.raises(InputError, match=r"there is no task card \./nothing\.toml"):
         cards.load("./nothing.toml")
+
+
+def test_overrides_hold_where_nothing_else_is_said(tmp_path):
+    changes = {"training.steps": 7, "seeds": 1, "lengths": [5]}
+    task = plan(cards.parse(CARD, "mine.toml"), tmp_path, overrides=changes, lengths=[6]).task
+    assert (task.training.steps, task.seeds, task.lengths) == (7, 1, [6])
 
 
 def test_files_in_a_card_are_relative_to_it(tmp_path):
