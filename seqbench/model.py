@@ -66,7 +66,7 @@ def is_layer(cls: type, kind: str | None = None) -> bool:
         kind: "layer" or "cell", as a card may say; None: what the class says itself in an attribute
             `kind`, else an nn.RNNBase is a layer and anything else a cell.
     """
-    by_base = "layer" if issubclass(cls, nn.RNNBase) else "cell"
+    by_base = "layer" if isinstance(cls, type) and issubclass(cls, nn.RNNBase) else "cell"
     return (kind or getattr(cls, "kind", by_base)) == "layer"
 
 

@@ -265,13 +265,9 @@ class Task(_Table):
         return _labels_differ(cells, "cells")
 
     @model_validator(mode="after")
-    def _tuned_apart(self) -> Task:
+    def _consistent(self) -> Task:
         if self.tuning and self.first_seed + self.seeds > self.tuning.first_seed:
             raise ValueError("the seeds reach tuning.first_seed; the two must not overlap")
-        return self
-
-    @model_validator(mode="after")
-    def _one_clip(self) -> Task:
         if self.training.clip_value and any(cell.clip_norm for cell in self.cells):
             raise ValueError("training.clip_value and a cell's clip_norm can't both be set")
         return self

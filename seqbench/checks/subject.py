@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.bptt import flatten, template, unflatten
-from seqbench.model import as_layer
+from seqbench.model import as_layer, is_layer
 
 STEPS, EXAMPLES = 6, 4  # of the sequences that a cell is tried on
 # Two computations of the same numbers in float32 agree better than this; a fault is far beyond it.
@@ -40,7 +40,7 @@ class Subject:
 
     Attributes:
         cls: called as cls(input_size, hidden_size, **options).
-        kind: "cell", "layer" or None (an nn.RNNBase is a layer, all else a cell).
+        kind: "cell", "layer" or None, as for `seqbench.model.is_layer`.
         spec: how a worker finds the class; None for a class that was given in Python.
         input_size, hidden_size: what it is tried with; two different numbers, unless the cell wants
             equal ones.
@@ -57,9 +57,7 @@ class Subject:
     @property
     def is_layer(self) -> bool:
         """Whether the class takes a whole sequence."""
-        if self.kind is None:
-            return isinstance(self.cls, type) and issubclass(self.cls, nn.RNNBase)
-        return self.kind == "layer"
+        return is_layer(self.cls, self.kind)
 
     def module(self, seed: int = 0) -> nn.Module:
         """A new one, drawn from a seed, in eval mode; the global random state is left alone."""
