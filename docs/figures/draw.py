@@ -134,7 +134,7 @@ def loss_flow(copy: Results, cell: str = "lstm", length: int = 20) -> Figure:
             one = here[here["step"] == step].set_index("lag")["log10_norm"].sort_index()
             first = 0 if source == "output" else 1
             ax.plot(one.index[first:], one[first:] - one[first], label=f"step {step:,}",
-                    **style.looks(range(4))[i])  # fmt: skip
+                    color=style.COLOURS[i], linestyle=style.DASHES[i])  # fmt: skip
         ax.set_title(title)
         ax.set_xlabel("lag k, steps")
     axes[0].set_ylabel("decades")
@@ -176,7 +176,13 @@ def parts(adding: Results, length: int = 100) -> Figure:
     for ax, step in zip(axes, (0, last), strict=True):
         for i, state in enumerate(("all", "h", "c")):
             one = rows[(rows["step"] == step) & (rows["state"] == state)].sort_values("lag")
-            ax.plot(one["lag"], one["log10_norm"], label=state, **style.looks(range(3))[i])
+            ax.plot(
+                one["lag"],
+                one["log10_norm"],
+                label=state,
+                color=style.COLOURS[i],
+                linestyle=style.DASHES[i],
+            )
         ax.set_title(f"lstm, step {step:,}")
         ax.set_xlabel("lag k, steps")
     axes[0].set_ylabel("log10 norm")

@@ -269,4 +269,15 @@ def inlined(svg: str, prefix: str) -> str:
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
-    return re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg).strip()
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg).strip()
+    return _styled_by_class(svg, prefix)
+
+
+def _styled_by_class(svg: str, prefix: str) -> str:
+    """The same look, each style written once: it makes half of a figure's bytes otherwise."""
+    styles = dict.fromkeys(re.findall(r' style="([^"]*)"', svg))
+    names = {style: f"{prefix}-look{i}" for i, style in enumerate(styles)}
+    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
+    svg = re.sub(r' style="([^"]*)"', lambda match: f' class="{names[match[1]]}"', svg)
+    start = svg.index(">") + 1
+    return f"{svg[:start]}<style>{rules}</style>{svg[start:]}"
