@@ -33,8 +33,8 @@ class Work:
     """A model, and a batch of the adding problem for it.
 
     Attributes:
-        boundaries: at how many at least the norm is wanted.
-        at: the boundaries that our segments have.
+        boundaries: at how many at least the norm is wanted, the initial state's among them.
+        start: the initial state, zeros.
     """
 
     kind: str
@@ -54,6 +54,11 @@ class Work:
         self.inputs = self.batch.inputs.to(self.device)
         self.targets = self.batch.targets[-1].to(self.device)
         self.layer: nn.RNNBase = self.model.stack.layers[0]
+        with torch.no_grad():
+            _, (state,) = self.model.stack(self.inputs[:1])
+        lstm = isinstance(state, tuple)
+        zeros = tuple(map(torch.zeros_like, state)) if lstm else torch.zeros_like(state)
+        self.start = (zeros,)  # given, so that it is the first boundary
 
     def __str__(self) -> str:
         return f"{self.kind} T={self.T} B={self.B} H={self.H}"
@@ -61,12 +66,12 @@ class Work:
     def cut(self, **training) -> Cut:
         """What the rule says, but with as many boundaries as are wanted."""
         chosen = choose(self.model.stack, self.inputs, Training(**training))
-        shorter = min(chosen.segment, self.T // (self.boundaries + 1))
+        shorter = min(chosen.segment, self.T // max(self.boundaries, 1))
         return Cut(shorter, recompute=chosen.recompute)
 
     def compiled(self) -> Cut:
         """Compiled segments."""
-        segment = min(COMPILED_SEGMENT, self.T // (self.boundaries + 1))
+        segment = min(COMPILED_SEGMENT, self.T // max(self.boundaries, 1))
         return Cut(segment, layer=Compiled(self.model.stack, self.inputs[:segment]))
 
 
@@ -84,21 +89,21 @@ def ours(work: Work, cut: Cut) -> Step:
     """The same, with the norms."""
 
     def step() -> Tensor:
-        norms: list[Tensor] = []
+        grads: list[Tensor] = []
 
         def keep(i: int, grad_state: tuple[Tensor, ...]) -> None:
-            norms.extend(_norms(grad) for grad in grad_state)
+            grads.extend(grad_state)
 
         work.model.zero_grad(set_to_none=True)
-        loss = gradient_of_loss(work.model, work.problem, work.batch, cut, keep)
-        work.norms = torch.stack(norms)
+        loss = gradient_of_loss(work.model, work.problem, work.batch, cut, keep, work.start)
+        work.norms = _norms(torch.stack(grads))
         return loss
 
     return step
 
 
 def _norms(grad: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(grad.flatten(0, -2), dim=-1, dtype=torch.float64)
+    return torch.linalg.vector_norm(grad, dim=-1, dtype=torch.float64)
 
 
 def bare(work: Work) -> Step:

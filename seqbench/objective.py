@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqbench.bptt import State, TimeChain, backpropagate, even_edges
+from seqbench.bptt import State, TimeChain, backpropagate, even_edges, flatten, template
 from seqbench.model import Model
 from seqbench.problems.batch import Batch, Problem
 from seqbench.segments import Cut
@@ -27,6 +28,7 @@ def gradient_of_loss(
     batch: Batch,
     cut: Cut,
     at_boundary: Callable[[int, State], None] | None = None,
+    state: Any = None,
 ) -> Tensor:
     """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
 
@@ -37,6 +39,7 @@ def gradient_of_loss(
         batch: on the CPU, as it was drawn.
         cut: how the sequence is cut; see `seqbench.segments`.
         at_boundary: handed each boundary's gradient; see `seqbench.bptt.backpropagate`.
+        state: what the stack starts from; None: its own initial state, which is then no boundary.
     """
     device = model.readout.weight.device
     edges = cut.edges(len(batch.inputs))
@@ -57,10 +60,12 @@ def gradient_of_loss(
         total = total + term.detach()
         return leaf.grad
 
-    chain = TimeChain(cut.layer or model.stack, batch.inputs, edges)
+    chain, start = TimeChain(cut.layer or model.stack, batch.inputs, edges), ()
+    if state is not None:
+        chain.template, start = template(state), tuple(flatten(state))
     backpropagate(
         chain.links(),
-        (),
+        start,
         direct,
         recompute=cut.recompute,
         truncate=cut.truncate,
