@@ -20,9 +20,9 @@ quickstart: $(VENV)/installed
 	$(BIN)/seqbench run quickstart --out runs/quickstart
 	$(BIN)/seqbench report runs/quickstart
 
-# What reports/ holds: about an hour on two cores.
+# What reports/ holds: about two hours on two cores.
 reports: $(VENV)/installed
-	for task in quickstart adding copy; do \
+	for task in quickstart adding copy intervention remedies; do \
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
 	done
