@@ -130,6 +130,9 @@ def flow(
     seed: Annotated[
         int, typer.Option(help="Of initialisation, inputs, cotangent.", min=0, max=2**63 - 1)
     ] = 0,
+    kind: Annotated[
+        str | None, typer.Option(help="cell, or layer: those that take whole sequences.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write a figure: .png, .svg, .pdf.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
 ) -> None:
@@ -139,7 +142,7 @@ def flow(
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
-    sizes = {"length": length, "hidden_size": hidden, "seed": seed}
+    sizes = {"length": length, "hidden_size": hidden, "seed": seed, "kind": kind}
     table = compare(cells, **sizes)
     terminal.print_flow(table, float32_zeros(cells, **sizes))
     for path in save(table, figure=out, csv=csv):

@@ -25,7 +25,12 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def compare(
-    cells: Sequence[str], *, length: int = 400, hidden_size: int = 128, seed: int = 0
+    cells: Sequence[str],
+    *,
+    length: int = 400,
+    hidden_size: int = 128,
+    seed: int = 0,
+    kind: str | None = None,
 ) -> pd.DataFrame:
     """Output flow of untrained cells: from a fixed random unit cotangent on the last output.
 
@@ -34,6 +39,7 @@ def compare(
         length: steps T of the input, [T, 32, 2] from N(0, 1), the same for every cell.
         hidden_size: H.
         seed: of the initialisation, the inputs and the cotangent.
+        kind: "layer" for whole-sequence layers that don't say so themselves.
 
     Returns:
         The columns of `gradient_flow`, with cell, length, seed, step (0) and source ("output").
@@ -41,7 +47,7 @@ def compare(
     Raises:
         InputError: an unknown cell, or one named twice.
     """
-    chosen = _chosen(cells)
+    chosen = _chosen(cells, kind)
     inputs_TBI = _inputs(length, seed)
     with reproducible("cpu"):
         tables = [_measure(cell, cls, inputs_TBI, hidden_size, seed) for cell, cls in chosen]
@@ -49,7 +55,12 @@ def compare(
 
 
 def float32_zeros(
-    cells: Sequence[str], *, length: int = 400, hidden_size: int = 128, seed: int = 0
+    cells: Sequence[str],
+    *,
+    length: int = 400,
+    hidden_size: int = 128,
+    seed: int = 0,
+    kind: str | None = None,
 ) -> dict[str, float]:
     """What an ordinary backward pass in float32 says of the same cells, inputs and cotangent.
 
@@ -64,7 +75,7 @@ def float32_zeros(
     """
     inputs_TBI, found = _inputs(length, seed), {}
     with torch.random.fork_rng([]):
-        for cell, cls in _chosen(cells):
+        for cell, cls in _chosen(cells, kind):
             with _blamed(cell):
                 layer, u_H = _build(cell, cls, hidden_size, seed)
                 with measuring(layer), torch.enable_grad():
@@ -76,8 +87,11 @@ def float32_zeros(
     return found
 
 
-def _chosen(cells: Sequence[str]) -> list[tuple[Cell, type]]:
-    chosen = [Cell.model_validate(cards.absolute(spec, Path.cwd())) for spec in cells]
+def _chosen(cells: Sequence[str], kind: str | None) -> list[tuple[Cell, type]]:
+    if kind not in (None, "cell", "layer"):
+        raise InputError(f"--kind {kind}\nallowed: cell, layer")
+    given = [{"use": cards.absolute(spec, Path.cwd()), "kind": kind} for spec in cells]
+    chosen = [Cell.model_validate(one) for one in given]
     if len({cell.label for cell in chosen}) < len(chosen):
         raise InputError(f"cells: {', '.join(cells)}\nallowed: each cell once")
     return [(cell, plugins.load(plugins.resolve(cell.use, "cells"))) for cell in chosen]
