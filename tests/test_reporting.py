@@ -428,3 +428,15 @@ def test_the_printed_flow_fits_and_says_where_float32_ends():
     assert flat["half-life, steps"] == ">= 400"
     assert flat["late half-life, steps"] == "none within 400"
     assert flat["too small for float32 from lag"] == "none"
+
+
+def test_a_line_a_cell_at_the_largest_length(make):
+    """Flow falls by 0.3 decades a step at the start; the needed lag's level is read at T = 20."""
+    counted = tables.build(make(whole()))
+    told = counted.overview.set_index("cell")
+    assert list(told.index) == ["rnn", "lstm"]
+    assert set(told["length"]) == {20}
+    lag = shapes.longest_needs(counted.results)[20]
+    assert told["s_start"].to_numpy() == pytest.approx(-0.3 * lag)
+    assert told["s_end"].to_numpy() == pytest.approx(-0.6 * lag)
+    assert dict(told["longest"]) == {"rnn": 0, "lstm": 10}

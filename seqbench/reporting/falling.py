@@ -73,6 +73,8 @@ def interventions(task: Task) -> list[Intervention]:
         keys = sorted({key for told in cells.values() for key in told})
         differ = [key for key in keys if len({repr(c.get(key)) for c in cells.values()}) > 1]
         values = {label: told.get(differ[0]) for label, told in cells.items()} if differ else {}
+        if differ == ["hidden_size"]:  # a comparison of sizes, not of the flow
+            continue
         if len(differ) != 1 or len({repr(value) for value in values.values()}) < len(cells):
             continue
         if all(type(value) in (int, float) for value in values.values()):

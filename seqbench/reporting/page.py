@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting import captions, opening, terminal, told, words
+from seqbench.reporting import captions, opening, overview, terminal, told, words
 from seqbench.reporting.command import reproduce
 from seqbench.reporting.tables import Tables, without_folder
 from seqbench.reporting.views import View
@@ -73,6 +73,9 @@ def context(section: Section, inline: bool) -> dict[str, Any]:
         "seen": words.what_was_seen(tables) + told.intervention_sentences(tables),
         "how_to_read": words.how_to_read(),
         "lengths": task.lengths,
+        "overview_heads": overview.heads(tables.overview),
+        "overview": overview.lines(tables.overview),
+        "overview_note": overview.NOTE,
         "groups": comparison_groups(tables),
         "notes": comparison_notes(tables),
         "errors": terminal.errors(results),

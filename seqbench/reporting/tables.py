@@ -28,6 +28,7 @@ class Tables:
     shape: pd.DataFrame
     offs: pd.DataFrame
     needs: pd.DataFrame
+    overview: pd.DataFrame
     comparison: pd.DataFrame
     longest: pd.DataFrame
     opening: pd.DataFrame
@@ -48,6 +49,7 @@ class Tables:
     def files(self) -> dict[str, pd.DataFrame]:
         """What is written as CSV: name -> table."""
         told = {
+            "overview": self.overview,
             "comparison": self.comparison,
             "longest_length_solved": self.longest,
             "trials": self.results.trials,
@@ -67,16 +69,18 @@ def build(results: Results) -> Tables:
     offs = read_offs(results)
     table, opened = comparison(results, offs), opening(results, offs)
     marked, said = marks(results, opened), readings(results)
+    longest, told = longest_solved(table), cells(results)
     return Tables(
         results=results,
         shape=shapes(results),
         offs=offs,
         needs=needed_lags(results),
+        overview=overview(results, offs, longest, told),
         comparison=table,
-        longest=longest_solved(table),
+        longest=longest,
         opening=opened,
         opening_counts=opening_counts(results, opened),
-        cells=cells(results),
+        cells=told,
         seconds=seconds(results),
         tuning=tried_rates(results),
         marks=marked,
@@ -209,6 +213,30 @@ def cells(results: Results) -> pd.DataFrame:
             "options": ", ".join(f"{key} = {value}" for key, value in set_by_card.items()),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def overview(
+    results: Results, offs: pd.DataFrame, longest: pd.DataFrame, cells: pd.DataFrame
+) -> pd.DataFrame:
+    """A line a cell, in the card's order.
+
+    Args:
+        offs, longest, cells: from the functions of those names.
+
+    Returns:
+        parameters, learning_rate; length, the card's largest; s_start and s_end, S at the median
+        longest needed lag of that length, median over seeds; longest, the largest length solved by
+        at least half the seeds, all shorter ones too (0: none); undecided, whether trials that have
+        not finished could still raise it.
+    """
+    length = max(results.task.lengths)
+    here = offs[offs["main_anchor"] & (offs["length"] == length)]
+    levels = here.pivot_table(index="cell", columns="at", values="at_needed", aggfunc="median")
+    table = cells[["cell", "parameters", "learning_rate"]].assign(length=length)
+    for at in ("start", "end"):
+        column = levels[at] if at in levels else pd.Series(dtype=float)
+        table[f"s_{at}"] = table["cell"].map(column).astype(float)
+    return table.merge(longest[["cell", "longest", "undecided"]], on="cell", how="left")
 
 
 def tried_rates(results: Results) -> pd.DataFrame:
