@@ -68,8 +68,9 @@ class Results:
     @cached_property
     def tuning(self) -> Results | None:
         """The trials that the learning rates were chosen by; None where none were."""
-        path = self.path / TUNING
-        return load(path) if self.task.tuning and read_task(path) else None
+        if self.task.tuning is None or read_task(self.path / TUNING) is None:
+            return None
+        return load(self.path / TUNING)
 
     def __repr__(self) -> str:
         counts = self.trials["status"].value_counts().to_dict()
