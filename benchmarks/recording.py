@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
+from benchmarks.timing import Row, Table, interleaved, ratio
 from seqbench import plugins
 from seqbench import task as cards
 from seqbench import trial as training
@@ -55,7 +55,7 @@ def _class(trial: Trial) -> type:
 
 
 def _pass_against_step(trial: Trial, work: str, quick: bool) -> Row:
-    with training.reproducible("cpu"), one_thread():
+    with training.reproducible("cpu"):
         problem = make_problem(trial)
         model = training.make_model(trial, problem, _class(trial))
         run = training._Run(trial, problem, model, torch.device("cpu"))

@@ -253,5 +253,6 @@ def _finished(planned) -> str:
 
 
 def _say_what_is_finished(planned) -> None:
-    if len(planned.missing) < len(planned.task.trials()):
-        _say(f"{_finished(planned)} trials were finished before, {len(planned.missing)} to run")
+    total, missing = len(planned.task.trials()), len(planned.missing)
+    if missing < total:
+        _say(f"{total - missing} of {total} trials were finished before, {missing} to run")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from seqbench.model import Model, Stack, as_layer
 from seqbench.probe import walk_back
 from seqbench.problems.batch import Batch, Problem
-from seqbench.state import measuring, zero_state
+from seqbench.state import measuring
 from seqbench.transport import Transport, Walk, cut, log10_root_sum_square
 
 
@@ -118,17 +118,17 @@ def gradient_flow(
     anchors_B = torch.full((examples,), steps, device=inputs.device)
     with measuring(layer):
         inputs = inputs.detach().clone()  # of one's own: what inference_mode made can't be used
-        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
 
         def direct(start: int, stop: int, outputs: Tensor) -> Tensor:
             return gradient_TBH[start:stop]
 
-        found = Walk(layer, inputs, direct, anchors_B).back(edges)
+        walk = Walk(layer, inputs, direct, anchors_B)  # says first what can't be measured
+        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
+        found = walk.back(edges)
     return _join(_tables(found, slice(0, examples), 1, anchors_B, lags))
 
 
 def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) -> Tensor:
-    zero_state(layer, inputs)  # says in words what can't be measured, before anything else fails
     with torch.no_grad():
         outputs = layer(inputs, None)[0].detach()
     outputs.requires_grad_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from seqbench.reporting.told import decades
 from seqbench.reporting.words import DASH
 
 NOTE = (
@@ -36,6 +37,4 @@ def heads(table: pd.DataFrame) -> list[str]:
 
 
 def _level(value: float) -> str:
-    if pd.isna(value):
-        return DASH
-    return f"{value:.1f}".replace("-0.0", "0.0").replace("-inf", "−∞").replace("-", "−")
+    return DASH if pd.isna(value) else decades(value)
