@@ -40,7 +40,7 @@ def steps(quick: bool) -> Table:
 
 def trials(quick: bool) -> Table:
     """Trials per minute with several workers that share the device, against one."""
-    from seqbench.sweep import run
+    from seqbench.sweep.run import run
 
     table = Table("Many small trials at once on one GPU")
     if not torch.cuda.is_available():

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from benchmarks.timing import one_thread
-from seqbench.model import build
-from seqbench.objective import gradient_of_loss
+from seqbench.card.task import Training
+from seqbench.engine.cut import choose
+from seqbench.models.recurrent import build
 from seqbench.problems.adding import Adding
 from seqbench.problems.batch import Batch
-from seqbench.segments import choose
-from seqbench.task import Training
+from seqbench.training.objective import gradient_of_loss
 
 
 class EveryStep(Adding):

@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.timing import Row, Table, interleaved, ratio
 from seqbench import plugins
-from seqbench import task as cards
-from seqbench import trial as training
-from seqbench.batches import make_problem
-from seqbench.flow import probe_flow
-from seqbench.task import Trial
+from seqbench.card import task as cards
+from seqbench.card.task import Trial
+from seqbench.measure.flow import probe_flow
+from seqbench.training import loop as training
+from seqbench.training.batches import make_problem
 
 # (card, cell, length, steps at most): the shortest and the longest of each bundled card
 WORKS = [

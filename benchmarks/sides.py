@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seqbench.compiled import SEGMENT as COMPILED_SEGMENT
-from seqbench.compiled import Compiled
-from seqbench.model import Model, build
-from seqbench.objective import gradient_of_loss
+from seqbench.card.task import Training
+from seqbench.engine.compiled import SEGMENT as COMPILED_SEGMENT
+from seqbench.engine.compiled import Compiled
+from seqbench.engine.cut import Cut, choose
+from seqbench.models.recurrent import Model, build
 from seqbench.problems.adding import Adding
-from seqbench.segments import Cut, choose
-from seqbench.task import Training
+from seqbench.training.objective import gradient_of_loss
 
 KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}

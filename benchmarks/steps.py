@@ -7,7 +7,7 @@ import torch
 from benchmarks import sides
 from benchmarks.sides import KINDS, Work
 from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
-from seqbench.segments import Cut
+from seqbench.engine.cut import Cut
 
 # T, B, H, boundaries
 WORKS = [(200, 50, 128, 8), (1000, 64, 128, 8), (400, 64, 64, 8), (100, 64, 32, 4)]

@@ -9,10 +9,10 @@ from pathlib import Path
 from benchmarks import sides
 from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
 from seqbench import plugins
-from seqbench import task as cards
-from seqbench.sweep import run
-from seqbench.task import Trial
-from seqbench.worker import execute
+from seqbench.card import task as cards
+from seqbench.card.task import Trial
+from seqbench.sweep.run import run
+from seqbench.sweep.worker import execute
 
 KINDS = tuple(sides.KINDS)
 

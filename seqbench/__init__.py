@@ -16,10 +16,10 @@ __all__ = ["InputError", "Results", "gradient_flow", "load", "report", "run"]
 
 _HOME = {
     "Results": "seqbench.results",
-    "gradient_flow": "seqbench.flow",
+    "gradient_flow": "seqbench.measure.flow",
     "load": "seqbench.results",
     "report": "seqbench.reporting",
-    "run": "seqbench.sweep",
+    "run": "seqbench.sweep.run",
 }
 
 

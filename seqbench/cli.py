@@ -73,7 +73,8 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
 ) -> None:
     """Run a task, or what is missing of it; then print the comparison table."""
-    from seqbench import plan, sweep
+    from seqbench.sweep import plan
+    from seqbench.sweep import run as sweep
 
     planned = plan.plan(
         task,
@@ -137,8 +138,8 @@ def flow(
     csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
+    from seqbench.measure.untrained import check_files, compare, float32_zeros, save
     from seqbench.reporting import terminal
-    from seqbench.untrained import check_files, compare, float32_zeros, save
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
@@ -162,7 +163,7 @@ def check(
     ] = None,
 ) -> None:
     """Whether a cell keeps the contract; for each check that fails, what to do."""
-    from seqbench.conformance import examine
+    from seqbench.testing.examination import examine
 
     options = _settings(settings or [])
     counts = Counter()
@@ -181,7 +182,7 @@ def list_(
 ) -> None:
     """What there is by name."""
     from seqbench import plugins
-    from seqbench import task as cards
+    from seqbench.card import task as cards
 
     kinds = ("tasks", "problems", "cells", "diagnostics")
     if what and what not in kinds:
@@ -234,7 +235,7 @@ def _settings(given: list[str]) -> dict[str, Any]:
 
 
 def _show_plan(planned) -> None:
-    from seqbench.progress import name
+    from seqbench.sweep.progress import name
 
     if planned.first:
         _show_plan(planned.first)
@@ -246,7 +247,7 @@ def _show_plan(planned) -> None:
 
 
 def _finished(planned) -> str:
-    from seqbench.plan import lay_out
+    from seqbench.sweep.plan import lay_out
 
     total = len(planned.task.trials())
     return f"{total - len(lay_out(planned.path, planned.task, planned.cells).missing)} of {total}"

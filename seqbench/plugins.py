@@ -81,31 +81,31 @@ BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
     },
     "diagnostics": {
         "lyapunov": (
-            "seqbench.diagnostics.spectra:Lyapunov",
+            "seqbench.measure.diagnostics.spectra:Lyapunov",
             "finite-time Lyapunov exponents; options: window, sequences, exponents",
         ),
         "singular_values": (
-            "seqbench.diagnostics.spectra:SingularValues",
+            "seqbench.measure.diagnostics.spectra:SingularValues",
             "of the state's Jacobian over k steps; options: steps, sequences",
         ),
         "spectral_radius": (
-            "seqbench.diagnostics.weights:SpectralRadius",
+            "seqbench.measure.diagnostics.weights:SpectralRadius",
             "of each recurrent matrix",
         ),
         "saturation": (
-            "seqbench.diagnostics.saturation:Saturation",
+            "seqbench.measure.diagnostics.saturation:Saturation",
             "shares of shut and open gates, flat tanh units, dead rectifiers",
         ),
         "signal_to_noise": (
-            "seqbench.diagnostics.signal:SignalToNoise",
+            "seqbench.measure.diagnostics.signal:SignalToNoise",
             "of the flow over examples, by lag; options: boundaries",
         ),
         "credit": (
-            "seqbench.diagnostics.credit:Credit",
+            "seqbench.measure.diagnostics.credit:Credit",
             "d answer / d value at marked and unmarked steps (adding)",
         ),
         "gradient_norm": (
-            "seqbench.diagnostics.weights:GradientNorm",
+            "seqbench.measure.diagnostics.weights:GradientNorm",
             "of the parameters, before clipping, at every training step",
         ),
     },

@@ -3,7 +3,7 @@
     runs/adding/task.toml                      the task as it was resolved
     runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
                                                diagnostics.parquet, trial.json (last)
-    runs/adding/tuning/                        a run itself: see seqbench.tuning
+    runs/adding/tuning/                        a run itself: see seqbench.sweep.tuning
 
 Parquet and JSON only: opening a run that somebody sent you never runs code.
 """
@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from seqbench import task as cards
+from seqbench.card import task as cards
+from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
-from seqbench.task import SCHEMA, Task, Trial
 
 TRIAL_COLUMNS = [
     "task", "cell", "length", "seed", "status", "steps", "solved_at", "parameters", "seconds",

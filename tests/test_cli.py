@@ -245,7 +245,7 @@ def test_what_a_cell_writes_does_no_harm(card, tmp_path):
 
 
 def test_labels_with_commas_can_be_chosen(card, tmp_path):
-    from seqbench.plan import plan, split_labels
+    from seqbench.sweep.plan import plan, split_labels
 
     chosen = plan(str(card), tmp_path, cells="lstm, forget bias 1,rnn,gru").task.cells
     assert [cell.label for cell in chosen] == ["lstm, forget bias 1", "rnn", "gru"]
@@ -254,8 +254,8 @@ def test_labels_with_commas_can_be_chosen(card, tmp_path):
 
 
 def test_two_commands_that_add_to_one_folder_forget_nothing(card, tmp_path):
-    from seqbench.plan import plan
-    from seqbench.sweep import carry_out
+    from seqbench.sweep.plan import plan
+    from seqbench.sweep.run import carry_out
 
     one, other = (plan(str(card), tmp_path / "run", lengths=[n], seeds=1, cells="rnn")
                   for n in (6, 7))  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqbench import task as cards
+from seqbench.card import task as cards
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

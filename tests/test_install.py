@@ -44,7 +44,7 @@ def test_a_wheel_install_finds_its_cards(wheel, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("adding: ")
     where = subprocess.run(
-        [sys.executable, "-c", "from seqbench import task; print(task.find('adding'))"],
+        [sys.executable, "-c", "from seqbench.card import task; print(task.find('adding'))"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
     )  # fmt: skip
@@ -52,6 +52,6 @@ def test_a_wheel_install_finds_its_cards(wheel, tmp_path):
 
 
 def test_a_checkout_finds_the_cards_beside_the_package():
-    from seqbench import task
+    from seqbench.card import task
 
     assert task.find("adding") == ROOT / "tasks" / "adding.toml"

@@ -10,9 +10,9 @@ import pytest
 
 import seqbench
 from seqbench import InputError, plugins
-from seqbench import task as cards
+from seqbench.card import task as cards
 from seqbench.cli import main
-from seqbench.plan import origins, plan
+from seqbench.sweep.plan import origins, plan
 
 CARD = """
 name = "tiny"

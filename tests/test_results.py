@@ -8,7 +8,7 @@ import pytest
 
 import seqbench
 from seqbench import InputError, results
-from seqbench import task as cards
+from seqbench.card import task as cards
 
 CARD = """
 name = "small"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import seqbench
-from seqbench.curve import HALF, Curve
+from seqbench.analysis.curve import HALF, Curve
 from seqbench.reporting import style
 from seqbench.reporting.shapes import needed_lags, shapes
 from seqbench.results import Results

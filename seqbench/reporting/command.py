@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from seqbench import task as cards
+from seqbench.card import task as cards
+from seqbench.card.extend import differences, reopened
+from seqbench.card.task import Task
 from seqbench.errors import InputError
-from seqbench.merge import differences, reopened
-from seqbench.task import Task
 
 
 def reproduce(task: Task) -> tuple[str, bool]:

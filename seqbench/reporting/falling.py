@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqbench.card.task import Task
 from seqbench.reporting.shapes import TRIAL
 from seqbench.results import Results
-from seqbench.task import Task
 
 LEAST = 5  # trials; fewer have no rank correlation worth a number
 

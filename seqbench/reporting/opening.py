@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from seqbench.card.task import PASSED
 from seqbench.reporting.shapes import TRIAL, longest_needs
 from seqbench.results import Results
-from seqbench.task import PASSED
 
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
 RISE = 1.0  # decades above step 0, so that a wobble about OPEN does not count

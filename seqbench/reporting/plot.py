@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from seqbench.curve import Curve
+from seqbench.analysis.curve import Curve
 
 ROWS = 16  # about; a label falls on a row
 WIDEST = 100  # columns; longer lines are harder to follow

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqbench import curve
-from seqbench.curve import Curve
+from seqbench.analysis import curve
+from seqbench.analysis.curve import Curve
 from seqbench.results import Results
 
 TRIAL = ["cell", "length", "seed"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seqbench import tuning
 from seqbench.reporting.falling import falls, marks
 from seqbench.reporting.opening import opening, opening_counts
 from seqbench.reporting.readings import at_the_ends, readings
 from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
 from seqbench.results import Results
+from seqbench.sweep import tuning
 
 FINISHED = ("solved", "done", "diverged")  # a result; error and interrupted are none
 FEW_SEEDS = 5

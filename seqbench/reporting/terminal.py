@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqbench import curve
+from seqbench.analysis import curve
 from seqbench.reporting import plot
 from seqbench.reporting.tables import FINISHED, median
 from seqbench.reporting.words import steps
@@ -108,7 +108,7 @@ def print_flow(
 
     Args:
         table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
-        zeros: what `seqbench.untrained.float32_zeros` returns.
+        zeros: what `seqbench.measure.untrained.float32_zeros` returns.
     """
     console, rows = console or _console(), _joint(table)
     curves = {

@@ -14,7 +14,7 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
     """One line a cell, the joint state of its top layer; the band is p10 to p90 over examples.
 
     Args:
-        table: what `seqbench.untrained.compare` returns.
+        table: what `seqbench.measure.untrained.compare` returns.
     """
     with style.drawing():
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")

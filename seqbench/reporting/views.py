@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from seqbench.card.task import Diagnostic
 from seqbench.reporting.readings import binned
 from seqbench.reporting.shapes import PROBE_SIZE, summaries
 from seqbench.results import Results
-from seqbench.task import Diagnostic
 
 LENGTHS = 2  # the longest ones
 PANELS = 12  # quantities in a figure

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from seqbench import task as cards
-from seqbench.merge import differences, reopened
+from seqbench.card import task as cards
+from seqbench.card.extend import differences, reopened
+from seqbench.card.task import PASSED, Task
 from seqbench.reporting import opening
 from seqbench.reporting.tables import FEW_SEEDS, Tables
 from seqbench.results import Results
-from seqbench.task import PASSED, Task
 
 ENDINGS = {
     "solved": "solved",

@@ -1,0 +1,1 @@
+"""A card becomes a checked Task, a Task its Trials; mistakes are told in two lines."""

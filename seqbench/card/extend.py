@@ -1,0 +1,88 @@
+"""A run's folder that is asked for more: what may grow, and what must be as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from seqbench.card.task import Task
+from seqbench.errors import InputError
+
+
+def merge(stored: Task, asked: Task, where: str) -> Task:
+    """The task of a run directory after more is asked of it.
+
+    Cells, lengths and seeds may grow; what is there stays.
+
+    Raises:
+        InputError: anything else differs; names the first key.
+    """
+    for key in ("name", "first_seed"):
+        if getattr(stored, key) != getattr(asked, key):
+            raise _differs(where, key, getattr(stored, key), getattr(asked, key))
+    for key, old, new in differences(stored, asked):
+        raise _differs(where, key, old, new)
+    cells = {cell.label: cell for cell in stored.cells}
+    for cell in asked.cells:
+        if not _same(cells.setdefault(cell.label, cell).model_dump(), cell.model_dump()):
+            raise _differs(
+                where,
+                f"cells ({cell.label})",
+                cells[cell.label].model_dump(exclude_none=True),
+                cell.model_dump(exclude_none=True),
+            )
+    return asked.model_copy(
+        update={
+            "cells": list(cells.values()),
+            "lengths": sorted({*stored.lengths, *asked.lengths}),
+            "seeds": max(stored.seeds, asked.seeds),
+        }
+    )
+
+
+def differences(old: Task, new: Task) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, old value, new value) for every difference in the tables, but for cells."""
+    for table in ("problem", "training", "tuning", "recording"):
+        before, after = (_keys(getattr(task, table)) for task in (old, new))
+        for key in sorted(before.keys() | after.keys()):
+            if not _same(before.get(key), after.get(key)):
+                yield f"{table}.{key}", before.get(key), after.get(key)
+
+
+def reopened(task: Task, card: Task) -> Task:
+    """A resolved task with what its card leaves to be found out taken out again: widths and rates.
+
+    Args:
+        card: where a cell of the same label says how these are found.
+    """
+    written = {cell.label: cell for cell in card.cells}
+    cells = []
+    for cell in task.cells:
+        entry = written.get(cell.label, cell)
+        update = {"match": entry.match}
+        if entry.hidden_size is None and "parameters" in (entry.match, card.training.match):
+            update["hidden_size"] = None
+        if entry.learning_rate is None and card.tuning:
+            update["learning_rate"] = None
+        cells.append(cell.model_copy(update=update))
+    training = task.training.model_copy(update={"match": card.training.match})
+    return task.model_copy(update={"cells": cells, "training": training})
+
+
+def _keys(table: BaseModel | None) -> dict[str, Any]:
+    return {} if table is None else table.model_dump()
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values give a trial the same key: 1 and 1.0 don't."""
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+
+
+def _differs(where: str, key: str, old: Any, new: Any) -> InputError:
+    return InputError(
+        f"{where} belongs to another task: {key} = {old!r} there, {new!r} here\n"
+        "allowed: the same task with more cells, lengths or seeds, or another --out"
+    )

@@ -1,0 +1,399 @@
+"""A task card -> Task -> its trials.
+
+Leaf of the imports: neither torch nor pandas is needed to read a card.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from seqbench.card.mistakes import explain
+from seqbench.errors import InputError
+
+# Part of every trial's key: raise it when the same configuration would give other numbers, or files
+# that older code can't read.
+SCHEMA = 1
+
+# A loss has passed a baseline when it is below this share of it. Evaluation noise alone crosses the
+# baseline itself, and 0.9 of it about once in 5,000 evaluations (adding, 1,000 sequences: one
+# standard deviation is 2.8 %).
+PASSED = 0.8
+
+NotNegative = Field(default=0.0, ge=0.0)
+
+
+_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", **_STRICT)
+
+
+class _OpenTable(_Table):
+    """Keys that are no fields are somebody's options: plain TOML values, but for dates."""
+
+    model_config = ConfigDict(extra="allow", **_STRICT)
+
+    @model_validator(mode="after")
+    def _plain_options(self) -> _OpenTable:
+        for key, value in (self.model_extra or {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{key} = {value!r} is no text, finite number, true or false, list or table"
+                ) from None
+        return self
+
+
+class ProblemTable(_OpenTable):
+    """[problem]: which one, and its options."""
+
+    name: str
+    protocol: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the problem's constructor takes besides the length."""
+        given = {} if self.protocol is None else {"protocol": self.protocol}
+        return given | (self.model_extra or {})
+
+
+class _Brought(_OpenTable):
+    """A class by its spec, or a table; keys that are not fields go to its constructor."""
+
+    use: str
+    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"use": given}
+        if isinstance(given, dict) and isinstance(given.get("use"), str):
+            return {"label": given["use"].rpartition(":")[2]} | given
+        return given
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the constructor takes besides what the suite fills in."""
+        return self.model_extra or {}
+
+
+class Cell(_Brought):
+    """One entry of `cells`; match = "parameters": the width at which the model has about as many as
+    the first cell's, instead of the same width."""
+
+    hidden_size: PositiveInt | None = None
+    match: Literal["width", "parameters"] | None = None
+    learning_rate: PositiveFloat | None = None
+    clip_norm: float | None = Field(default=None, ge=0.0)
+    layers: PositiveInt = 1
+    kind: Literal["cell", "layer"] | None = None
+
+    @model_validator(mode="after")
+    def _one_width(self) -> Cell:
+        if self.match and self.hidden_size:
+            raise ValueError("match and hidden_size can't both be set")
+        return self
+
+
+class Diagnostic(_Brought):
+    """One entry of `recording.diagnostics`; every: its own schedule, None: where the flow is
+    recorded too (or at every training step, for those that look at steps)."""
+
+    every: PositiveInt | None = None
+
+
+class Training(_Table):
+    """[training]: the budget and the optimiser, the same for every cell that does not override."""
+
+    steps: PositiveInt = 5000
+    batch_size: PositiveInt = 64
+    hidden_size: PositiveInt = 128
+    match: Literal["width", "parameters"] = "width"
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    clip_norm: float = NotNegative
+    clip_value: float = NotNegative
+    eval_every: PositiveInt = 100
+    eval_size: PositiveInt = 1000
+    stop_when_solved: bool = True
+    segment: PositiveInt | Literal["auto"] = "auto"
+    recompute: bool | Literal["auto"] = "auto"
+    truncate: int = Field(default=0, ge=0)
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _one_clip(self) -> Training:
+        if self.clip_norm and self.clip_value:
+            raise ValueError("clip_norm and clip_value can't both be set")
+        return self
+
+
+def _sorted(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError("a value is given twice")
+    return sorted(values)
+
+
+class Tuning(_Table):
+    """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
+    on which seeds; those are not reported."""
+
+    learning_rates: list[PositiveFloat] = Field(min_length=1)
+    lengths: list[PositiveInt] = Field(min_length=1)
+    seeds: PositiveInt = 1
+    first_seed: PositiveInt = 1000
+
+    _each_once = field_validator("learning_rates", "lengths")(_sorted)
+
+
+class Recording(_Table):
+    """[recording]: when the gradient flow is measured, at how many boundaries, and what else."""
+
+    every: PositiveInt = 500
+    boundaries: PositiveInt | Literal["all"] = 64
+    diagnostics: list[Diagnostic] = []
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _distinct_labels(cls, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+        return _labels_differ(diagnostics, "diagnostics")
+
+
+def _labels_differ(entries: list, what: str) -> list:
+    labels = [entry.label for entry in entries]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two {what} have the label {label!r}; give one a label of its own")
+    return entries
+
+
+class Trial(_Table):
+    """One training run: everything that its numbers depend on, and nothing else."""
+
+    problem: ProblemTable
+    cell: Cell
+    length: PositiveInt
+    seed: int = Field(ge=0)
+    training: Training
+    recording: Recording
+
+    @property
+    def hidden_size(self) -> int:
+        """The cell's own width, or the task's."""
+        return self.cell.hidden_size or self.training.hidden_size
+
+    @property
+    def learning_rate(self) -> float:
+        """The cell's own rate, or the task's."""
+        return self.cell.learning_rate or self.training.learning_rate
+
+    @property
+    def clip_norm(self) -> float:
+        """The cell's own bound, or the task's; 0: none."""
+        own = self.cell.clip_norm
+        return self.training.clip_norm if own is None else own
+
+    @property
+    def key(self) -> str:
+        """Hash of the configuration and the schema version, 16 hexadecimal digits.
+
+        Defaults are left out, so that a later version's new option does not orphan old trials; a
+        default that changes is a change of schema.
+        """
+        set_by_card = self.model_dump(exclude_defaults=True)
+        text = json.dumps({"schema": SCHEMA, **set_by_card}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """The trial's folder inside a run."""
+        slug = re.sub(r"[^a-z0-9]+", "-", self.cell.label.lower())[:60].strip("-") or "cell"
+        return f"{slug}-T{self.length}-s{self.seed}-{self.key[:6]}"
+
+
+class Task(_Table):
+    """A card, checked.
+
+    Attributes:
+        name, lengths, seeds, cells, problem, training, recording: what is run; `seeds` trials of
+            each cell and length, numbered from first_seed.
+        tuning: how each cell that has no learning rate of its own gets one; None: they all have the
+            one of [training].
+        description, paper, deviations: for people; nothing that is computed depends on them.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    paper: str = ""
+    deviations: list[str] = []
+    lengths: list[PositiveInt] = Field(min_length=1)
+    seeds: PositiveInt
+    first_seed: int = Field(default=0, ge=0)
+    cells: list[Cell] = Field(min_length=1)
+    problem: ProblemTable
+    training: Training = Training()
+    tuning: Tuning | None = None
+    recording: Recording = Recording()
+
+    _each_length_once = field_validator("lengths")(_sorted)
+
+    @field_validator("cells")
+    @classmethod
+    def _distinct_labels(cls, cells: list[Cell]) -> list[Cell]:
+        return _labels_differ(cells, "cells")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.tuning and self.first_seed + self.seeds > self.tuning.first_seed:
+            raise ValueError("the seeds reach tuning.first_seed; the two must not overlap")
+        if self.training.clip_value and any(cell.clip_norm for cell in self.cells):
+            raise ValueError("training.clip_value and a cell's clip_norm can't both be set")
+        return self
+
+    def trials(self) -> list[Trial]:
+        """Every cell at every length with every seed, in the card's order."""
+        shared = {
+            "problem": self.problem,
+            "training": self.training,
+            "recording": self.recording,
+        }
+        return [
+            Trial(cell=cell, length=length, seed=seed, **shared)
+            for cell in self.cells
+            for length in self.lengths
+            for seed in range(self.first_seed, self.first_seed + self.seeds)
+        ]
+
+    def to_toml(self) -> str:
+        """The card as it was resolved; `parse` reads it back to an equal Task."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+_TABLES = {
+    "problem": ProblemTable,
+    "training": Training,
+    "tuning": Tuning,
+    "recording": Recording,
+    "cells": Cell,
+    "diagnostics": Diagnostic,
+}
+
+
+def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Task:
+    """Check a card.
+
+    Args:
+        text: TOML.
+        where: the file, for messages.
+        overrides: dotted key -> value, put in place of what the card says.
+
+    Raises:
+        InputError: not TOML, or not a card; names the file, the key, the value, what is allowed.
+    """
+    try:
+        card = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}\nallowed: a task card in TOML") from None
+    for dotted, value in (overrides or {}).items():
+        _put(card, dotted, value)
+    try:
+        return Task.model_validate(card)
+    except ValidationError as error:
+        raise InputError(f"{where}: {explain(error, Task, _TABLES)}") from None
+
+
+def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
+    """Read a card: a bundled name, or a path (anything with a slash or ending in .toml).
+
+    Files of cells and problems in it are made absolute, relative to the card.
+
+    Raises:
+        InputError: no such card (lists the bundled ones), or what `parse` refuses.
+    """
+    path = find(name)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read: {error}\nallowed: a task card in TOML") from None
+    task = parse(text, str(path), overrides)
+    base = path.parent
+    problem = task.problem.model_copy(update={"name": absolute(task.problem.name, base)})
+    changes = {"cells": _with_absolute_files(task.cells, base), "problem": problem}
+    if task.recording.diagnostics:
+        diagnostics = _with_absolute_files(task.recording.diagnostics, base)
+        changes["recording"] = task.recording.model_copy(update={"diagnostics": diagnostics})
+    return task.model_copy(update=changes)
+
+
+def _with_absolute_files(brought: list, base: Path) -> list:
+    return [one.model_copy(update={"use": absolute(one.use, base)}) for one in brought]
+
+
+def absolute(spec: str, base: Path) -> str:
+    """ "file.py:Class" with the file made absolute; any other spec as it is."""
+    where, colon, attribute = spec.rpartition(":")
+    if not colon or not where.endswith(".py"):
+        return spec
+    return f"{(base / Path(where).expanduser()).resolve()}:{attribute}"
+
+
+def find(name: str) -> Path:
+    """Where a card lies: the path itself, or the bundled card of that name.
+
+    Raises:
+        InputError: no such file or no such bundled card.
+    """
+    if "/" in name or "\\" in name or name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise InputError(
+                f"there is no task card {name}\nallowed: a TOML file, or a bundled "
+                f"name: {', '.join(bundled())}"
+            )
+        return Path(name)
+    cards = bundled()
+    if name not in cards:
+        near = difflib.get_close_matches(name, cards, n=1)
+        raise InputError(
+            f"unknown task {name!r}" + (f"; did you mean {near[0]!r}?" if near else "") + "\n"
+            f"allowed: {', '.join(cards)}, or the path of a card (with a slash, or .toml)"
+        )
+    return cards[name]
+
+
+def bundled() -> dict[str, Path]:
+    """The cards that ship with seqbench, by name: in the wheel, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "tasks"
+    folder = installed if installed.is_dir() else package.parent / "tasks"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _put(card: dict, dotted: str, value: Any) -> None:
+    *tables, key = dotted.split(".")
+    for name in tables:
+        card = card.setdefault(name, {})
+        if not isinstance(card, dict):
+            raise InputError(f"--set {dotted}: {name} is not a table\nallowed: table.key=value")
+    card[key] = copy.deepcopy(value)

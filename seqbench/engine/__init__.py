@@ -1,0 +1,1 @@
+"""A chain of segments in, gradients out: forward piece by piece, backward from the last."""

@@ -1,0 +1,169 @@
+"""How a training sequence is cut into segments: the rule, and what it needs to know of the work.
+
+Shapes: T steps, B sequences, I inputs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.card.task import Training
+from seqbench.engine import compiled
+from seqbench.engine.chain import (
+    even_edges,
+    even_edges_from_end,
+    flatten,
+    random_states,
+    set_random_states,
+)
+
+# The rule's numbers; docs/engine.md has what was measured.
+SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the caches
+SHORT = 200  # steps: up to here another length of segment gained too little to be worth a rule
+LSTM_BYTES = 8 * 2**20  # a fused LSTM pays more for a cut: as many steps as fill this, and
+LSTM_SEGMENT = 200  # at most so many
+GRAPH_BUDGET = 2**30  # bytes of graphs that one trial may hold; beyond, segments are run again
+STRETCH = 10  # steps that are run to see what a step costs
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What the engine does with a sequence.
+
+    Attributes:
+        segment: steps in a segment.
+        recompute: whether a segment's graph is thrown away and built again in the backward pass.
+        truncate: the gradient stays within windows of so many segments, counted from the end;
+            0: it goes back to the first step.
+        layer: what is run over a segment: the model's stack, or its compiled form.
+        graph_bytes: the estimated size of all segments' graphs together.
+    """
+
+    segment: int
+    recompute: bool = False
+    truncate: int = 0
+    layer: Callable[..., Any] | None = None
+    graph_bytes: int | None = None
+
+    def edges(self, steps: int) -> list[int]:
+        """Where a sequence is cut. What is left over comes last; or first, where the length of
+        the last window decides what is learned, or where full segments are what is compiled."""
+        from_end = self.truncate or isinstance(self.layer, compiled.Compiled)
+        return (even_edges_from_end if from_end else even_edges)(steps, self.segment)
+
+    def summary(self) -> dict[str, Any]:
+        """What a trial's record tells of it."""
+        told = {
+            "segment": self.segment,
+            "recompute": self.recompute,
+            "graph_bytes": self.graph_bytes,
+        }
+        if self.truncate:
+            told["truncate"] = self.truncate
+        if isinstance(self.layer, compiled.Compiled):
+            told["compile_seconds"] = self.layer.seconds
+        return told
+
+
+def choose(stack: nn.Module, inputs_TBI: Tensor, training: Training) -> Cut:
+    """The cut for a model's stack and a batch of this shape, on the model's device.
+
+    The card decides where it says something; else `rule` does, and graphs that would together
+    exceed GRAPH_BUDGET are recomputed.
+
+    Raises:
+        ValueError: the card wants recomputation, and the cell does not do the same twice; or it
+            wants compilation, and torch can't.
+    """
+    steps = len(inputs_TBI)
+    few = inputs_TBI[:STRETCH].clone()  # a slice would count as the whole
+    step_bytes, state_bytes = footprint(stack, few)
+    recompute = training.recompute
+    if recompute == "auto":
+        recompute = steps * step_bytes > GRAPH_BUDGET
+        recompute = recompute and not refuses_to_repeat(stack, few)
+    elif recompute and (why_not := refuses_to_repeat(stack, few)):
+        raise ValueError(f"training.recompute = true: {why_not}; allowed: false, 'auto'")
+    segment = training.segment
+    if segment == "auto" and training.compile:
+        segment = compiled.SEGMENT
+    elif segment == "auto":
+        fused_lstm = any(isinstance(layer, nn.LSTM) for layer in stack.layers)
+        segment = rule(steps, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=recompute)
+    segment = min(segment, steps)
+    layer = stack
+    if training.compile and segment < steps:
+        layer = compiled.Compiled(stack, inputs_TBI[:segment])
+    return Cut(segment, recompute, training.truncate, layer, steps * step_bytes)
+
+
+def rule(
+    steps: int, step_bytes: int, state_bytes: int, *, fused_lstm: bool, recompute: bool
+) -> int:
+    """Steps in a segment, from the work.
+
+    SEGMENT; for torch's LSTM on more than SHORT steps as many as have LSTM_BYTES of graph, from
+    SEGMENT to LSTM_SEGMENT. Where segments are recomputed, at least as many as make what is held,
+    the boundary states and one segment's graph, smallest: n segments of T/n steps hold
+    n x state + T/n x graph of a step.
+
+    Args:
+        steps: T.
+        step_bytes: what autograd keeps for a step; grows with batch and width.
+        state_bytes: what is kept at a boundary.
+    """
+    segment = SEGMENT
+    if fused_lstm and steps > SHORT:
+        segment = min(max(SEGMENT, LSTM_BYTES // max(step_bytes, 1)), LSTM_SEGMENT)
+    if recompute:
+        segment = max(segment, math.ceil(math.sqrt(steps * state_bytes / max(step_bytes, 1))))
+    return segment
+
+
+def footprint(stack: nn.Module, inputs_tBI: Tensor) -> tuple[int, int]:
+    """Bytes that autograd keeps for one step of a layer, and bytes of its state."""
+    kept: dict[int, Tensor] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x
+        return x
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x)
+    with stand_in(stack) as double, torch.enable_grad(), hooks:
+        _, state = double(inputs_tBI)
+        own = {p.untyped_storage().data_ptr() for p in double.parameters()}
+    total = sum(x.untyped_storage().nbytes() for at, x in kept.items() if at not in own)
+    return total // len(inputs_tBI), sum(part.nbytes for part in flatten(state))
+
+
+def refuses_to_repeat(stack: nn.Module, inputs_tBI: Tensor) -> str:
+    """Why a layer can't be run over the same steps twice with the same result; "" if it can."""
+    with stand_in(stack) as double, torch.no_grad():
+        buffers = [x.clone() for x in double.buffers()]
+        draws = random_states()
+        once = double(inputs_tBI)
+        if any(not torch.equal(x, y) for x, y in zip(buffers, double.buffers(), strict=True)):
+            return "the cell changes its buffers whenever it is run (running statistics?)"
+        set_random_states(draws)
+        again = double(inputs_tBI)
+    same = all(
+        torch.equal(x.nan_to_num(), y.nan_to_num())
+        for x, y in zip(flatten(once), flatten(again), strict=True)
+    )
+    return "" if same else "the cell gives other numbers when it is run twice"
+
+
+@contextmanager
+def stand_in(module: nn.Module) -> Iterator[nn.Module]:
+    """A copy to try things on; the global random state is put back."""
+    devices = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices):
+        yield copy.deepcopy(module)

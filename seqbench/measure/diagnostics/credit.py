@@ -1,0 +1,51 @@
+"""Credit: does the answer depend on the values that matter, and on nothing else?"""
+
+from __future__ import annotations
+
+import torch
+
+from seqbench.errors import InputError
+from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.state import measuring, widened
+
+
+class Credit:
+    """d y / d(value): how the answer at its anchor depends on each input value.
+
+    "at marked steps": the slope of the actual derivatives on the ideal ones, sum(actual * ideal) /
+    sum(ideal^2); ideal: 1. (Adding: the mean of d y / d(value) at the marked steps. Multiplication:
+    the ideal derivative is the other factor.) "size at unmarked steps": the mean of |d y /
+    d(value)|; ideal: 0. Free of any cell's state coordinates, so that cells can be compared. In
+    float64; a derivative below 1e-308 is 0.
+
+    For problems that say what the ideal is, by a method value_gradient(batch) -> [T, B]: the
+    derivative of the target with respect to inputs[..., 0].
+    """
+
+    def check(self, problem) -> None:
+        """Raises InputError for a problem without values to give credit to."""
+        if not hasattr(problem, "value_gradient"):
+            raise InputError(
+                "recording.diagnostics: credit means nothing for this problem, which has no "
+                "value_gradient\nallowed: adding, multiplication, or a problem that has one"
+            )
+
+    def __call__(self, moment: Moment) -> dict[str, float]:
+        """Over the probe batch."""
+        batch, wide = moment.batch, widened(moment.model)
+        ideal_TB = moment.problem.value_gradient(batch).double()
+        values_TB = batch.inputs[..., 0].double().requires_grad_()
+        inputs_TBI = torch.cat([values_TB[..., None], batch.inputs[..., 1:].double()], 2)
+        anchors_B = moment.problem.anchors(batch)[-1].to(inputs_TBI.device)
+        with measuring(wide), torch.enable_grad():
+            outputs_TBH = wide.stack(inputs_TBI, None)[0]
+            chosen_BH = outputs_TBH[anchors_B - 1, torch.arange(len(anchors_B))]
+            answer = wide.readout(chosen_BH).sum()
+        actual_TB = torch.autograd.grad(answer, values_TB)[0]
+        steps = torch.arange(1, len(ideal_TB) + 1, device=ideal_TB.device)[:, None]
+        unmarked = (ideal_TB == 0) & (steps <= anchors_B)
+        slope = (actual_TB * ideal_TB).sum() / ideal_TB.square().sum()
+        return {
+            "at marked steps": slope.item(),
+            "size at unmarked steps": actual_TB[unmarked].abs().mean().item(),
+        }

@@ -1,0 +1,141 @@
+"""A trial's diagnostics, each at its moments; what they say, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from seqbench import plugins
+from seqbench.card.task import Diagnostic
+from seqbench.errors import InputError
+from seqbench.measure.diagnostics.moment import Moment
+
+COLUMNS = ["step", "diagnostic", "quantity", "index", "value"]
+
+
+@dataclass
+class Instrument:
+    """One diagnostic and its schedule.
+
+    Attributes:
+        label: what the results call it.
+        measure: the diagnostic itself.
+        every: training steps between two calls; None: at every moment of its kind.
+        at_steps: called in training steps, not at records.
+    """
+
+    label: str
+    measure: Any
+    every: int | None
+    at_steps: bool
+
+    def due(self, step: int) -> bool:
+        """Whether its schedule has this step."""
+        return self.every is None or step % self.every == 0
+
+
+def make(asked: Sequence[Diagnostic], problem: Any) -> list[Instrument]:
+    """The diagnostics that a card names.
+
+    Raises:
+        InputError: no such diagnostic or option, or it means nothing for this problem.
+    """
+    made = []
+    for one in asked:
+        where = f"recording.diagnostics ({one.label})"
+        cls = plugins.load(plugins.resolve(one.use, "diagnostics"))
+        plugins.check_options(cls, one.options, (), where)
+        try:
+            measure = cls(**one.options)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        if hasattr(measure, "check"):
+            measure.check(problem)
+        when = getattr(measure, "when", "record")
+        if when not in ("record", "step"):
+            raise InputError(f"{where}: when = {when!r}\nallowed: 'record', 'step'")
+        made.append(Instrument(one.label, measure, one.every, when == "step"))
+    return made
+
+
+class Readings:
+    """What a trial's instruments have said so far."""
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self.instruments = instruments
+        self.taken: list[tuple[int, str, str, Any]] = []  # step, diagnostic, quantity, value
+        self.waiting: list[tuple[int, str, str, Any]] = []  # the same, values still on the device
+        self.done: set[tuple[str, int]] = set()
+
+    def at_record(self, moment: Moment, *, flow: bool, last: bool = False) -> None:
+        """Call those that look at the probe batch and whose time it is, once a step each.
+
+        Args:
+            flow: the flow is recorded here; those without a schedule of their own are called.
+            last: the trial has ended; all are called.
+        """
+        for one in self.instruments:
+            now = last or (one.due(moment.step) if one.every else flow)
+            if one.at_steps or not now or (one.label, moment.step) in self.done:
+                continue
+            self.done.add((one.label, moment.step))
+            self.taken += _rows(one, moment)
+
+    def after_backward(self, moment: Moment) -> None:
+        """Call those that look at every training step."""
+        for one in self.instruments:
+            if one.at_steps and one.due(moment.step):
+                self.waiting += _rows(one, moment)
+
+    def gather(self) -> None:
+        """Move what waits on the device, all at once."""
+        tensors = [value for *_, value in self.waiting if isinstance(value, Tensor)]
+        if tensors:
+            flat = torch.cat([tensor.double().reshape(-1) for tensor in tensors]).cpu()
+            moved = iter(flat.split([tensor.numel() for tensor in tensors]))
+            self.waiting = [
+                (*axes, next(moved).view(value.shape) if isinstance(value, Tensor) else value)
+                for *axes, value in self.waiting
+            ]
+        self.taken += self.waiting
+        self.waiting = []
+
+    def table(self) -> pd.DataFrame:
+        """All readings: step, diagnostic, quantity, index (a lag, a rank, or 0), value."""
+        self.gather()
+        columns = {name: [] for name in COLUMNS}
+        for step, label, quantity, value in self.taken:
+            index, numbers = _series(value)
+            for name, entry in zip(COLUMNS[:3], (step, label, quantity), strict=True):
+                columns[name].append(np.full(len(numbers), entry, object))
+            columns["index"].append(index)
+            columns["value"].append(numbers)
+        joined = {name: np.concatenate(parts or [[]]) for name, parts in columns.items()}
+        types = {"step": "int64", "index": "int64", "value": "float64"}
+        table = pd.DataFrame(joined).astype(types)
+        return table.sort_values("step", kind="stable", ignore_index=True)
+
+
+def _rows(one: Instrument, moment: Moment) -> list[tuple[int, str, str, Any]]:
+    said = one.measure(moment)
+    if not isinstance(said, Mapping):
+        raise TypeError(
+            f"diagnostic {one.label} returned {type(said).__name__}; allowed: a dict of numbers"
+        )
+    return [(moment.step, one.label, str(quantity), value) for quantity, value in said.items()]
+
+
+def _series(value: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Index and numbers of a value: a series keeps its index, all else is counted from 0."""
+    if isinstance(value, pd.Series):
+        return value.index.to_numpy(), value.to_numpy(float)
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    numbers = np.atleast_1d(np.asarray(value, float)).ravel()
+    return np.arange(len(numbers)), numbers

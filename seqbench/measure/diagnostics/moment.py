@@ -1,0 +1,53 @@
+"""What a diagnostic is shown, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pandas as pd
+from torch import Tensor
+
+from seqbench.models.recurrent import Model
+from seqbench.problems.batch import Batch, Problem
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A model at one training step.
+
+    Attributes:
+        step: training steps taken so far.
+        model: in training mode; to be left as it is found.
+        problem: what it learns.
+        batch: the probe batch, on the model's device; for a diagnostic of every step, the training
+            batch, on the CPU.
+        cotangents: [C, O], the directions u of the output flow.
+    """
+
+    step: int
+    model: Model
+    problem: Problem
+    batch: Batch
+    cotangents: Tensor
+
+
+# A number, or a series of them: with an index of its own (lags), or counted from 0.
+Value = float | Tensor | pd.Series
+
+
+class Diagnostic(Protocol):
+    """A class with a docstring; nothing to inherit. The constructor takes the card's options.
+
+    Attributes:
+        when: "record" (the default): called on the probe batch, where the flow is recorded too.
+            "step": called at every training step after the backward pass, before any clipping,
+            with the gradients in .grad; what it returns stays on the device until an evaluation.
+    """
+
+    def __call__(self, moment: Moment) -> Mapping[str, Value]:
+        """Quantities by name."""
+
+    def check(self, problem: Any) -> None:
+        """Optional. Raises InputError where the diagnostic means nothing for this problem."""

@@ -1,0 +1,1 @@
+"""Cells become what is trained: layers over a sequence and a readout."""

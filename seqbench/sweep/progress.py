@@ -1,0 +1,184 @@
+"""What a sweep shows while it runs: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.card.task import Trial
+
+HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
+
+
+def name(trial: Trial) -> str:
+    """A trial in words."""
+    return f"{trial.cell.label} T={trial.length} seed {trial.seed}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def ending(summary: dict[str, Any]) -> str:
+    """How a trial ended, in words."""
+    match summary["status"]:
+        case "solved":
+            return f"solved at step {summary['solved_at']:,}"
+        case "diverged":
+            return f"diverged at step {summary['steps']:,}"
+        case "done":
+            return f"budget spent, loss {summary['loss']:.4g}, {summary['score']:.0%} right"
+    return f"error: {summary['error']}"
+
+
+@dataclass
+class _Running:
+    trial: Trial
+    step: int = 0
+    loss: float = math.nan
+
+
+class Display:
+    """Plain lines on stderr; a base for the live one, which shows the same things.
+
+    Args:
+        total: how many trials there are to run.
+        work: their sizes summed, for the time left.
+    """
+
+    says_time_left = True
+
+    def __init__(self, total: int, work: float) -> None:
+        self.total, self.work = total, work
+        self.done, self.work_done, self.work_spared = 0, 0.0, 0.0
+        self.running: dict[str, _Running] = {}
+        self.started = self.spoken = time.monotonic()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, trial: Trial) -> None:
+        """A trial has begun."""
+        self.running[trial.folder] = _Running(trial)
+
+    def step(self, trial: Trial, step: int, loss: float) -> None:
+        """A trial has been evaluated."""
+        self.running[trial.folder] = _Running(trial, step, loss)
+
+    def finish(self, trial: Trial, summary: dict[str, Any]) -> None:
+        """A trial has ended."""
+        self.running.pop(trial.folder, None)
+        self.done += 1
+        steps = summary.get("steps") or 0
+        self.work_done += size(trial, steps)
+        self.work_spared += size(trial) - size(trial, steps)
+        seconds = summary.get("seconds")
+        self.say(
+            f"[{self.done}/{self.total}] {name(trial)}: {ending(summary)}"
+            + (f" ({duration(seconds)})" if seconds else "")
+            + (f"; {self.time_left()}" if self.says_time_left and self.done < self.total else "")
+        )
+
+    def tick(self) -> None:
+        """Called a few times a second."""
+        if time.monotonic() - self.spoken > HEARTBEAT:
+            for one in self.running.values():
+                self.say(f"        {name(one.trial)}: {progress_of(one)}")
+
+    def say(self, line: str) -> None:
+        """One line, kept."""
+        print(line, file=sys.stderr, flush=True)
+        self.spoken = time.monotonic()
+
+    def time_left(self) -> str:
+        """An upper bound: a trial that is solved early ends early."""
+        done = self.work_done + sum(size(one.trial, one.step) for one in self.running.values())
+        elapsed = time.monotonic() - self.started
+        if self.done == self.total:
+            return f"in {duration(elapsed)}"
+        if done <= 0 or elapsed < 5:
+            return "time left: not known yet"
+        left = max(0.0, self.work - self.work_spared - done)
+        return f"at most {duration(elapsed * left / done)} left"
+
+
+def size(trial: Trial, steps: int | None = None) -> float:
+    """The work of a trial, or of its first steps, in arbitrary units."""
+    return trial.length * (trial.training.steps if steps is None else steps)
+
+
+def progress_of(one: _Running) -> str:
+    """Where a running trial is."""
+    loss = "" if math.isnan(one.loss) else f", loss {one.loss:.4g}"
+    return f"step {one.step:,}/{one.trial.training.steps:,}{loss}"
+
+
+class LiveDisplay(Display):
+    """The same on a terminal: a bar, and a line for every running trial."""
+
+    says_time_left = False  # the bar does
+
+    def __init__(self, total: int, work: float) -> None:
+        super().__init__(total, work)
+        self.bar = Progress(
+            TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )  # fmt: skip
+        self.bar_task = self.bar.add_task("trials", total=total, left="")
+        self.console = Console(stderr=True)
+        # Refreshed from this thread alone: lines and display can't get into each other's way.
+        self.live = Live(console=self.console, get_renderable=self.render, auto_refresh=False)
+
+    def __enter__(self) -> LiveDisplay:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def tick(self) -> None:
+        """Draw again."""
+        self.live.refresh()
+
+    def say(self, line: str) -> None:
+        """One line above the display."""
+        self.console.print(Text(line, overflow="fold"))
+
+    def render(self) -> Group:
+        """The bar and the running trials."""
+        self.bar.update(self.bar_task, completed=self.done, left=self.time_left())
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for one in list(self.running.values()):
+            table.add_row(Text(name(one.trial)), Text(progress_of(one)))
+        return Group(self.bar, table)
+
+
+class Silent(Display):
+    """Nothing at all."""
+
+    def say(self, line: str) -> None:
+        """Not said."""
+
+
+def display(total: int, work: float, quiet: bool = False) -> Display:
+    """The right one for where stderr goes."""
+    if quiet:
+        return Silent(total, work)
+    return (LiveDisplay if sys.stderr.isatty() else Display)(total, work)

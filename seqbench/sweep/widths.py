@@ -1,0 +1,92 @@
+"""Equal parameters: the width at which a cell's model has about as many as the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from seqbench import plugins
+from seqbench.card.task import Cell, Task, Trial
+from seqbench.errors import InputError
+
+WIDEST = 2**16
+
+
+def with_widths(task: Task, reference: Cell, classes: dict[str, str | type]) -> Task:
+    """Every `match` of a task carried out: the cell has a hidden_size of its own instead.
+
+    Args:
+        task: its cells are those that are asked for.
+        reference: the first cell of the card, asked for or not, at its own or the task's width.
+        classes: label -> resolved spec or class, of the task's cells.
+
+    Raises:
+        InputError: the reference itself is to be matched, a cell can't be built at some width, or
+            none comes near.
+    """
+    everywhere = task.training.match
+    training = task.training.model_copy(update={"match": "width"})
+    task = task.model_copy(update={"training": training})
+    if reference.match == "parameters":
+        raise InputError(
+            f"cells ({reference.label}): match = 'parameters' in the first cell\n"
+            "allowed: in all others; they are matched to the first"
+        )
+    cells, target = [], None
+    for cell in task.cells:
+        wanted = "width" if cell.hidden_size or cell == reference else cell.match or everywhere
+        cell = cell.model_copy(update={"match": None})
+        if wanted == "parameters":
+            if target is None:
+                target = _count(task, reference, plugins.resolve(reference.use, "cells"))
+            width = nearest_width(_counter(task, cell, classes[cell.label]), target)
+            cell = cell.model_copy(update={"hidden_size": width})
+        cells.append(cell)
+    return task.model_copy(update={"cells": cells})
+
+
+def nearest_width(count: Callable[[int], int], target: int) -> int:
+    """The width whose count is nearest to `target`; the smaller one of two that are as near.
+
+    Args:
+        count: width -> number of parameters, growing with the width.
+
+    Raises:
+        InputError: the count stays below the target at any width.
+    """
+    above = 1
+    while count(above) < target:
+        if above >= WIDEST:
+            raise InputError(
+                f"match = 'parameters': {target:,} are not reached at a width of {above:,}\n"
+                "allowed: cells that grow with hidden_size"
+            )
+        above *= 2
+    below = above // 2  # its count is below the target; so is a width of 0
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if count(middle) < target else (below, middle)
+    if below and target - count(below) <= count(above) - target:
+        return below
+    return above
+
+
+def _counter(task: Task, cell: Cell, spec: str | type) -> Callable[[int], int]:
+    return lambda width: _count(task, cell.model_copy(update={"hidden_size": width}), spec)
+
+
+def _count(task: Task, cell: Cell, spec: str | type) -> int:
+    """Parameters of the model, readout included."""
+    from seqbench.training.batches import make_problem
+    from seqbench.training.loop import make_model
+
+    trial = Trial(cell=cell, length=task.lengths[0], seed=0, problem=task.problem,
+                  training=task.training, recording=task.recording)  # fmt: skip
+    cls = plugins.load(spec) if isinstance(spec, str) else spec
+    try:
+        model = make_model(trial, make_problem(trial), cls)
+    except Exception as error:
+        raise InputError(
+            f"cells ({cell.label}): it can't be built {trial.hidden_size} wide, to match "
+            f"parameters: {plugins.own_words(error)}\nallowed: hidden_size in place of match"
+        ) from None
+    return sum(parameter.numel() for parameter in model.parameters())

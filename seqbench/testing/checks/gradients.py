@@ -1,0 +1,136 @@
+"""Checks of what comes back: gradients that are there, finite and right.
+
+Shapes: T steps, B examples, I inputs, n whatever width the cell has.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
+
+from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.testing.checks.subject import Fault, NotApplicable, Subject, check, clone
+
+AT_ZERO = "look for square roots, norms, logarithms and divisions at 0"
+
+
+@check("finite outputs", AT_ZERO + ", and for a state that grows")
+def finite_outputs(subject: Subject) -> None:
+    """A few steps of N(0, 1) inputs do not overflow."""
+    with torch.no_grad():
+        outputs_TBn, _ = subject.layer()(subject.inputs(), None)
+    broken = [t for t, outputs_Bn in enumerate(outputs_TBn, 1) if not outputs_Bn.isfinite().all()]
+    if broken:
+        raise Fault(f"outputs are NaN or infinite at step {broken[0]}")
+
+
+@check(
+    "gradients of parameters",
+    "every parameter has a part in the outputs: remove those that have none, and look for detach, "
+    ".data, no_grad and numpy",
+    needs=("finite outputs",),
+)
+def parameter_gradients(subject: Subject) -> str | None:
+    """A loss on the outputs gives every parameter a finite gradient."""
+    layer = subject.layer().train()
+    parameters = {name: p for name, p in subject.module().named_parameters() if p.requires_grad}
+    if not parameters:
+        raise NotApplicable("it has no parameters to train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        outputs_TBn, _ = layer(subject.inputs(), None)
+    _check_outputs(outputs_TBn)
+    (outputs_TBn * _cotangent(outputs_TBn)).sum().backward()
+    gradients = dict(zip(parameters, (p.grad for p in layer.parameters() if p.requires_grad),
+                         strict=True))  # fmt: skip
+    if unused := [name for name, grad in gradients.items() if grad is None]:
+        raise Fault(f"no gradient arrives at {', '.join(unused)}")
+    if broken := [name for name, grad in gradients.items() if not grad.isfinite().all()]:
+        raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite", AT_ZERO)
+    zero = [name for name, grad in gradients.items() if not grad.any()]
+    return f"mind: exactly 0 for {', '.join(zero)}" if zero else None
+
+
+@check(
+    "gradient reaches back",
+    "the state is used and handed on as it was computed: no detach, .data, no_grad, .item() or "
+    "numpy on the way",
+    needs=("finite outputs",),
+)
+def reaches_back(subject: Subject) -> None:
+    """The last output depends on the first input, and autograd knows it."""
+    layer, x_TBI = subject.layer(), subject.inputs().requires_grad_()
+    with torch.no_grad():
+        like = layer(x_TBI[:1], None)[1]
+    start = [torch.zeros_like(part) for part in flatten(like)]
+    floating = [part.requires_grad_() for part in start if part.is_floating_point()]
+    outputs_TBn, _ = layer(x_TBI, unflatten(template(like), iter(start)))
+    _check_outputs(outputs_TBn)
+    (outputs_TBn[-1] * _cotangent(outputs_TBn[-1])).sum().backward()
+    if x_TBI.grad is None:
+        raise Fault("the outputs do not depend on the inputs")
+    if not x_TBI.grad.isfinite().all():
+        raise Fault("the gradient that reaches the inputs is NaN or infinite", AT_ZERO)
+    if not all(part.grad is None or part.grad.isfinite().all() for part in floating):
+        raise Fault("the gradient that reaches the initial state is NaN or infinite", AT_ZERO)
+    arrives = [bool(grad.any()) for grad in x_TBI.grad]
+    if not arrives[-1]:
+        raise Fault("the last output sends no gradient to the last input")
+    if not arrives[0]:
+        nearest = len(arrives) - arrives.index(True)
+        reach = "its own step" if nearest == 1 else f"the last {nearest} steps"
+        raise Fault(f"the gradient of the last output is exactly 0 beyond {reach}: "
+                    "the state is ignored or cut off")  # fmt: skip
+
+
+def _check_outputs(outputs_TBn: Tensor) -> None:
+    if not outputs_TBn.requires_grad:
+        raise Fault("the outputs are cut off from parameters and inputs")
+
+
+def _cotangent(outputs: Tensor) -> Tensor:
+    draws = torch.Generator().manual_seed(1)
+    return torch.randn(outputs.shape, generator=draws).to(outputs.dtype)
+
+
+@check(
+    "gradients are right",
+    "compared with finite differences in float64: look for detach on a part of the state, for "
+    "numbers rounded to float32, and for a backward() of your own; a straight-through estimator "
+    "fails here by its nature, and what is then measured is the flow of the estimate",
+    needs=("gradients of parameters", "gradient reaches back", "dtype"),
+)
+def gradients_are_right(subject: Subject) -> None:
+    """torch.autograd.gradcheck over three steps: inputs, state, parameters."""
+    layer = subject.layer().double()
+    x_TBI = subject.inputs(steps=5, examples=2).double()
+    with torch.no_grad():
+        state = layer(x_TBI[:2], None)[1]  # one that occurs
+    like = template(state)
+    parts = list(flatten(clone(state)))
+    floating = {i: part for i, part in enumerate(parts) if part.is_floating_point()}
+    parameters = {name: p for name, p in layer.named_parameters() if p.requires_grad}
+    leaves = [x_TBI[2:].clone(), *floating.values(), *parameters.values()]
+    names = ["x", *(f"part {i} of the state" for i in floating)]
+    names += [name.removeprefix("cell.") for name in parameters]
+
+    def function(x_TBI: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        state = dict(enumerate(parts)) | dict(zip(floating, given, strict=False))
+        outputs, after = layer(x_TBI, unflatten(like, iter(state.values())))
+        return outputs, *(part for part in flatten(after) if part.is_floating_point())
+
+    leaves = [leaf.detach().requires_grad_() if not leaf.requires_grad else leaf for leaf in leaves]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.autograd.gradcheck(function, leaves, fast_mode=True)
+    except GradcheckError as error:
+        found = re.search(r"output (\d+) with respect to input (\d+)", str(error))
+        if not found:
+            raise Fault(" ".join(str(error).split())[:200]) from None
+        which = names[int(found[2])]
+        of = "the outputs" if found[1] == "0" else f"part {int(found[1]) - 1} of the state"
+        raise Fault(f"the gradient of {of} with respect to {which} is not that of finite "
+                    "differences") from None  # fmt: skip

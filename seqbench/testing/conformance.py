@@ -1,0 +1,59 @@
+"""For the tests of somebody's cell: the checks of `seqbench check`, as a pytest class.
+
+    class TestMyCell(CellConformance):
+        cell = MyCell
+
+Needs pytest, which seqbench itself does not install.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar, Literal
+
+import pytest
+
+from seqbench.testing.checks import CHECKS
+from seqbench.testing.examination import Examination, examine
+
+
+class CellConformance:
+    """A test for each check: derive from it, under a name that pytest collects, and say which cell.
+
+    Attributes:
+        cell: a class, or a name, "module:Class" or "path/to/file.py:Class". All else is optional.
+        kind: "layer" for a whole-sequence layer that is not an nn.RNNBase.
+        input_size, hidden_size: what the cell is tried with.
+        options: for its constructor.
+    """
+
+    cell: type | str
+    kind: Literal["cell", "layer"] | None = None
+    input_size: int = 3
+    hidden_size: int = 8
+    options: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def examination(cls) -> Examination:
+        """The cell's checks; each is carried out once, whichever test asks first."""
+        if "_examination" not in vars(cls):
+            cell = inspect.getattr_static(cls, "cell", None)  # a function would become a method
+            if cell is None:
+                pytest.fail(f"{cls.__name__} names no cell; allowed: cell = MyCell", pytrace=False)
+            cls._examination = examine(
+                cell,
+                kind=cls.kind,
+                input_size=cls.input_size,
+                hidden_size=cls.hidden_size,
+                options=cls.options,
+            )
+        return cls._examination
+
+    @pytest.mark.parametrize("name", [check.name for check in CHECKS])
+    def test_contract(self, name: str) -> None:
+        """One of the checks."""
+        result = self.examination().result(name)
+        if result.status == "failed":
+            pytest.fail(str(result), pytrace=False)
+        if result.status == "not applicable":
+            pytest.skip(result.told)

@@ -1,0 +1,298 @@
+"""One training run: a model, a problem at one length, a seed; watched while it learns.
+
+Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the readout.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from seqbench.card.task import PASSED, Trial
+from seqbench.engine.cut import choose
+from seqbench.measure.diagnostics import instruments
+from seqbench.measure.diagnostics.instruments import Readings
+from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.flow import probe_flow
+from seqbench.measure.probe import cotangents
+from seqbench.models.recurrent import Model, build
+from seqbench.problems.batch import Batch, Problem
+from seqbench.training.batches import Batches, generator, make_problem, seed_for
+from seqbench.training.objective import evaluate, gradient_of_loss, make_optimizer
+
+PROBE_SIZE = 32
+IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
+
+
+@dataclass
+class Outcome:
+    """What a trial leaves behind.
+
+    Attributes:
+        summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
+            baseline_score, error, baselines, needed_lags, probe_size, segment, recompute,
+            graph_bytes; truncate and compile_seconds where the card asks for that.
+        curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
+        flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
+        diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
+    """
+
+    summary: dict[str, Any]
+    curves: pd.DataFrame
+    flow: pd.DataFrame
+    diagnostics: pd.DataFrame
+
+
+def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
+    """The trial's model, initialised from its own seed; the global random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for("init", trial))
+        return build(
+            cls,
+            input_size=problem.input_size,
+            hidden_size=trial.hidden_size,
+            output_size=problem.output_size,
+            layers=trial.cell.layers,
+            kind=trial.cell.kind,
+            options=trial.cell.options,
+        )
+
+
+def run(
+    trial: Trial,
+    cls: type,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> Outcome:
+    """Train, evaluate, record. The same trial gives the same numbers, bit for bit, on one machine.
+
+    Args:
+        cls: the cell's class.
+        device: "cpu" or "cuda"; data are drawn on the CPU either way.
+        progress: called at every evaluation with (step, loss).
+
+    Returns:
+        An Outcome with status "solved", "done" or "diverged". What the cell raises passes through.
+    """
+    with reproducible(device):
+        problem = make_problem(trial)
+        model = make_model(trial, problem, cls).to(device)
+        torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
+        return _Run(trial, problem, model, torch.device(device)).finish(progress)
+
+
+def flushes_denormal() -> bool:
+    """Whether this thread takes subnormal numbers for 0."""
+    return bool((torch.full((1,), 1e-300, dtype=torch.float64) * 1e-20 == 0).all())
+
+
+@contextmanager
+def reproducible(device: str) -> Iterator[None]:
+    """One thread, subnormal numbers flushed to zero, the global random state put back after."""
+    threads, flushing = torch.get_num_threads(), flushes_denormal()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    devices = [torch.cuda.current_device()] if device == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        torch.set_flush_denormal(flushing)
+        torch.set_num_threads(threads)
+
+
+def recording_steps(every: int, steps: int) -> set[int]:
+    """0, 10, 30, 100, 300, ... and every `every`, up to the last step."""
+    thin = {scale * 10**power for power in range(1, len(str(steps)) + 1) for scale in (1, 3)}
+    return {step for step in {0, steps, *thin, *range(0, steps, every)} if step <= steps}
+
+
+@dataclass
+class _Watch:
+    """What has been seen so far."""
+
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    flow: dict[int, pd.DataFrame] = field(default_factory=dict)  # by step
+    good: int = 0  # evaluations in a row that met the criterion
+    solved_at: int | None = None
+    diverged_at: int | None = None
+    passed: bool = False  # the loss has passed the reference baseline
+    before: tuple[int, dict[str, Tensor]] | None = None  # last evaluation: step, parameters
+
+
+class _Run:
+    def __init__(self, trial: Trial, problem: Problem, model: Model, device: torch.device) -> None:
+        self.trial, self.problem, self.model, self.device = trial, problem, model, device
+        self.optimizer = make_optimizer(model, trial)
+        self.batches = Batches(trial, problem)
+        self.evaluations = generator("evaluation", trial)
+        self.cut = choose(model.stack, self.typical_inputs(), trial.training)
+        probe_draws = generator("probe", trial, by_seed=False)
+        self.probe = problem.sample(PROBE_SIZE, probe_draws).to(device)
+        self.u_CO = cotangents(problem.output_size, probe_draws)
+        self.watch = _Watch()
+        self.readings = Readings(instruments.make(trial.recording.diagnostics, problem))
+        self.losses: list[Tensor] = []  # since the last evaluation, on the device
+        self.norms: list[Tensor] = []
+
+    def finish(self, progress: Callable[[int, float], None]) -> Outcome:
+        """Train until solved, diverged or out of budget."""
+        started, training = time.perf_counter(), self.trial.training
+        record_at = recording_steps(self.trial.recording.every, training.steps)
+        step = 0
+        while True:
+            if step % training.eval_every == 0 or step == training.steps:
+                self.look(step)
+                progress(step, self.watch.curves[-1]["loss"])
+            if step in record_at:
+                self.record(step)
+            else:
+                self.readings.at_record(self.moment(step), flow=False)
+            if step == training.steps or self.over():
+                break
+            step += 1
+            self.step(step)
+        self.record(step)
+        self.readings.at_record(self.moment(step), flow=True, last=True)
+        return self.outcome(step, time.perf_counter() - started)
+
+    def typical_inputs(self) -> Tensor:
+        """As large as a training batch's."""
+        size = (self.problem.steps, self.trial.training.batch_size, self.problem.input_size)
+        return torch.zeros(size, device=self.device)
+
+    def over(self) -> bool:
+        """Whether there is nothing left to learn."""
+        watch = self.watch
+        solved = watch.solved_at is not None and self.trial.training.stop_when_solved
+        return solved or watch.diverged_at is not None
+
+    def step(self, number: int) -> None:
+        """One training step, the `number`th."""
+        training, parameters = self.trial.training, list(self.model.parameters())
+        batch = self.batches.next()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.cut))
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        self.norms.append(norm)
+        self.readings.after_backward(self.moment(number, batch))
+        if self.trial.clip_norm:
+            nn.utils.clip_grads_with_norm_(parameters, self.trial.clip_norm, norm)
+        if training.clip_value:
+            nn.utils.clip_grad_value_(parameters, training.clip_value)
+        self.optimizer.step()
+
+    def look(self, step: int) -> None:
+        """Evaluate, and note what this evaluation changes."""
+        watch, batch = self.watch, self.evaluation_batch()
+        numbers = evaluate(self.model, self.problem, batch)
+        norm = torch.stack(self.norms).double().mean().item() if self.norms else math.nan
+        watch.curves.append(numbers | {"step": step, "gradient_norm": norm})
+        watch.diverged_at = self.first_broken_step(step, numbers["loss"])
+        self.losses, self.norms = [], []
+        self.readings.gather()
+        watch.good = watch.good + 1 if self.problem.solved(numbers) else 0
+        if watch.good == IN_A_ROW and watch.solved_at is None:
+            watch.solved_at = watch.curves[-IN_A_ROW]["step"]
+        self.record_around_passing(step, numbers["loss"])
+
+    def evaluation_batch(self) -> Batch:
+        """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too."""
+        if self.problem.train_set:
+            self.evaluations.manual_seed(seed_for("evaluation", self.trial))
+        size = self.trial.training.eval_size
+        return self.problem.sample(size, self.evaluations).to(self.device)
+
+    def first_broken_step(self, step: int, loss: float) -> int | None:
+        """The step whose loss was NaN or inf: in training since the last look, or now."""
+        if self.losses:
+            broken = (~torch.stack(self.losses).isfinite()).nonzero()
+            if len(broken):
+                return step - len(self.losses) + int(broken[0])
+        return None if math.isfinite(loss) else step
+
+    def record(self, step: int) -> None:
+        """Measure the gradient flow now, and what else the card asks for."""
+        if step not in self.watch.flow:
+            self.watch.flow[step] = probe_flow(
+                self.model,
+                self.problem,
+                self.probe,
+                self.u_CO,
+                self.trial.recording.boundaries,
+            )
+        self.readings.at_record(self.moment(step), flow=True)
+
+    def moment(self, step: int, batch: Batch | None = None) -> Moment:
+        """What a diagnostic is shown: the probe batch, unless it looks at a training step."""
+        return Moment(step, self.model, self.problem, batch or self.probe, self.u_CO)
+
+    def record_around_passing(self, step: int, loss: float) -> None:
+        """When the loss first passes the reference baseline: measure at this evaluation, and as it
+        was at the one before, so that a report can tell what came first."""
+        watch = self.watch
+        reference = next(iter(self.problem.baselines.values())).loss
+        if watch.passed:
+            return
+        now = {name: value.clone() for name, value in self.model.state_dict().items()}
+        if loss < PASSED * reference and watch.before is not None:
+            self.record(step)
+            earlier, parameters = watch.before
+            self.model.load_state_dict(parameters)
+            self.record(earlier)
+            self.model.load_state_dict(now)
+            watch.passed, watch.before = True, None
+        else:
+            watch.before = step, now
+
+    def outcome(self, steps: int, seconds: float) -> Outcome:
+        """Sum up."""
+        watch, problem = self.watch, self.problem
+        status = "solved" if watch.solved_at is not None else "done"
+        if watch.diverged_at is not None:
+            status, steps = "diverged", watch.diverged_at
+        curves = pd.DataFrame(watch.curves)
+        last = curves.tail(IN_A_ROW)
+        reference = next(iter(problem.baselines.values()))
+        summary = {
+            "status": status,
+            "steps": steps,
+            "solved_at": watch.solved_at,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "seconds": seconds,
+            "loss": last["loss"].mean(skipna=False),
+            "score": last["score"].mean(skipna=False),
+            "baseline": reference.loss,
+            "baseline_score": reference.score,
+            "error": None,
+            "baselines": {name: line.loss for name, line in problem.baselines.items()},
+            "needed_lags": self.needed_lags(),
+            "probe_size": PROBE_SIZE,
+            **self.cut.summary(),
+        }
+        flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
+        return Outcome(summary, curves, flow.reset_index(drop=True), self.readings.table())
+
+    def needed_lags(self) -> list[dict[str, Any]]:
+        """For each anchor: smallest, median and largest needed lag over the probe, by need."""
+        anchors = self.problem.anchors(self.probe)
+        return [
+            {
+                "anchor": int(anchor_B.max()),
+                "lags": [
+                    [int(lag_B.min()), float(lag_B.double().median()), int(lag_B.max())]
+                    for lag_B in lags_Bn.unbind(1)
+                ],
+            }
+            for anchor_B, lags_Bn in zip(anchors, self.problem.needed_lags(self.probe), strict=True)
+        ]
