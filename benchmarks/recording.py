@@ -10,6 +10,7 @@ from benchmarks.timing import Row, Table, interleaved, ratio
 from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.card.task import Trial
+from seqbench.engine.reproducible import reproducible
 from seqbench.measure.flow import probe_flow
 from seqbench.training import loop as training
 from seqbench.training.batches import make_problem
@@ -55,7 +56,7 @@ def _class(trial: Trial) -> type:
 
 
 def _pass_against_step(trial: Trial, work: str, quick: bool) -> Row:
-    with training.reproducible("cpu"):
+    with reproducible("cpu"):
         problem = make_problem(trial)
         model = training.make_model(trial, problem, _class(trial))
         run = training._Run(trial, problem, model, torch.device("cpu"))

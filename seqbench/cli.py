@@ -138,8 +138,9 @@ def flow(
     csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
-    from seqbench.measure.untrained import check_files, compare, float32_zeros, save
+    from seqbench.measure.untrained import compare, float32_zeros
     from seqbench.reporting import terminal
+    from seqbench.reporting.flow_files import check_files, save
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")

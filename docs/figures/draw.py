@@ -1,6 +1,6 @@
 """Draws the figures of docs/measures.md from real runs.
 
-python docs/figures/draw.py --adding runs/adding --copy runs/copy --intervention runs/intervention
+python docs/figures/draw.py --runs runs    # with runs/adding, runs/copy, runs/intervention in it
 """
 
 from __future__ import annotations

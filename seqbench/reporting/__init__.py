@@ -1,4 +1,4 @@
-"""Reports: what a person reads of a run. `seqbench.report` is the function here."""
+"""Results in, what a person reads out: a page, tables, figures. `seqbench.report` is here."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from seqbench.card.task import PASSED, Trial
 from seqbench.engine.cut import choose
+from seqbench.engine.reproducible import reproducible
 from seqbench.measure.diagnostics import instruments
 from seqbench.measure.diagnostics.instruments import Readings
 from seqbench.measure.diagnostics.moment import Moment
@@ -88,26 +88,6 @@ def run(
         model = make_model(trial, problem, cls).to(device)
         torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
         return _Run(trial, problem, model, torch.device(device)).finish(progress)
-
-
-def flushes_denormal() -> bool:
-    """Whether this thread takes subnormal numbers for 0."""
-    return bool((torch.full((1,), 1e-300, dtype=torch.float64) * 1e-20 == 0).all())
-
-
-@contextmanager
-def reproducible(device: str) -> Iterator[None]:
-    """One thread, subnormal numbers flushed to zero, the global random state put back after."""
-    threads, flushing = torch.get_num_threads(), flushes_denormal()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    devices = [torch.cuda.current_device()] if device == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices):
-            yield
-    finally:
-        torch.set_flush_denormal(flushing)
-        torch.set_num_threads(threads)
 
 
 def recording_steps(every: int, steps: int) -> set[int]:

@@ -27,7 +27,7 @@ class Credit:
         if not hasattr(problem, "value_gradient"):
             raise InputError(
                 "recording.diagnostics: credit means nothing for this problem, which has no "
-                "value_gradient\nallowed: adding, multiplication, or a problem that has one"
+                "value_gradient\nallowed: adding, or another problem that has one"
             )
 
     def __call__(self, moment: Moment) -> dict[str, float]:
