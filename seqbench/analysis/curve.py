@@ -1,12 +1,13 @@
 """What is read off a curve S(k): how far the gradient reaches back.
 
 S(k) is a log10 of the output flow at lag k relative to lag 0, so S(0) = 0; K is the largest lag.
-numpy only. No quantity depends on which lags were recorded besides those next to it.
+No quantity depends on which lags were recorded besides those next to it.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 HALF = -np.log10(2)
 HORIZONS = (1e-1, 1e-3, 1e-6)
@@ -25,7 +26,8 @@ class Curve:
     def __init__(self, lags: np.ndarray, s: np.ndarray) -> None:
         lags, s = np.asarray(lags, float), np.asarray(s, float)
         keep = ~np.isnan(s)
-        self.lags, self.s = lags[keep], s[keep]
+        self.lags: np.ndarray = lags[keep]
+        self.s: np.ndarray = s[keep]
 
     @property
     def largest_lag(self) -> float:
@@ -36,7 +38,7 @@ class Curve:
         """S(lag), interpolated between the recorded neighbours; NaN where one of them is -inf."""
         if not len(self.lags) or not self.lags[0] <= lag <= self.lags[-1]:
             return float("nan")
-        above = min(np.searchsorted(self.lags, lag), len(self.lags) - 1)
+        above = min(int(np.searchsorted(self.lags, lag)), len(self.lags) - 1)
         below = above if self.lags[above] == lag else above - 1
         if not np.isfinite(self.s[[below, above]]).all():
             return float("nan")
@@ -107,7 +109,7 @@ class Curve:
         return float(10 ** -self.rate(1, lags[-1]))
 
 
-def from_rows(rows, examples: int) -> Curve:
+def from_rows(rows: pd.DataFrame, examples: int) -> Curve:
     """The curve of one trial, step, anchor, layer and part of the state.
 
     Args:

@@ -7,13 +7,21 @@ import difflib
 from pydantic import BaseModel, ValidationError
 
 _TYPES = {
-    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-    "bool_type": "true or false", "string_type": "a string in quotes", "list_type": "a list",
-    "greater_than": "more than {gt}", "greater_than_equal": "{ge} or more",
-    "literal_error": "{expected}", "too_short": "at least one", "missing": "a value",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string in quotes",
+    "list_type": "a list",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "literal_error": "{expected}",
+    "too_short": "at least one",
+    "missing": "a value",
     "string_pattern_mismatch": "letters, digits, '.', '_' and '-'",
-    "model_type": "a table", "model_attributes_type": "a table",
-}  # fmt: skip
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
 
 
 def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, type]) -> str:
@@ -40,8 +48,11 @@ def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, ty
             hint = f"; did you mean {elsewhere[0]}.{loc[-1]}, in [{elsewhere[0]}]?"
         return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
     if first["type"] == "missing":
-        needs = "each cell says use" if loc[0] == "cells" else (
-            "every card has name, lengths, seeds, cells, and [problem] with a name")  # fmt: skip
+        needs = (
+            "each cell says use"
+            if loc[0] == "cells"
+            else ("every card has name, lengths, seeds, cells, and [problem] with a name")
+        )
         return f"{key} is missing\nallowed: {needs}"
     if first["type"] == "value_error":
         return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"

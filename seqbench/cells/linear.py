@@ -6,6 +6,7 @@ Each can be computed step by step, or by a parallel scan: the same numbers, to r
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,11 +44,11 @@ class _Scan(torch.autograd.Function):
         return h_T
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
-    def backward(ctx, grad_T: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(ctx: Any, grad_T: Tensor) -> tuple[Tensor | None, Tensor]:
         a_T, h_T = ctx.saved_tensors
         later_T = torch.cat(
             [a_T[1:], a_T[:1]]

@@ -41,6 +41,11 @@ class LSTM(nn.LSTM):
     arXiv:1607.06450, eqs. 20-22.
     """
 
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
     def __init__(
         self,
         input_size: int,
@@ -66,7 +71,9 @@ class LSTM(nn.LSTM):
             set_bias(self, forget_gate, drawn_H)
             set_bias(self, input_gate, -drawn_H)
 
-    def forward(self, x_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(  # type: ignore[override]  # torch's takes packed sequences too
+        self, x_TBI: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
         if self.norms is None:
             return super().forward(x_TBI, state)
         norm_x, norm_h, norm_c = self.norms
@@ -121,5 +128,5 @@ def chrono_bias(size: int, longest: float) -> Tensor:
 def set_bias(layer: nn.RNNBase, gate: slice, value: float | Tensor) -> None:
     """Set the total bias of a gate of one of torch's layers."""
     with torch.no_grad():
-        layer.bias_ih_l0[gate] = value
-        layer.bias_hh_l0[gate] = 0.0
+        layer.get_parameter("bias_ih_l0")[gate] = value
+        layer.get_parameter("bias_hh_l0")[gate] = 0.0

@@ -31,7 +31,7 @@ NONLINEARITIES: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
 }
 # How the recurrent matrix is drawn; each fills a square matrix in place.
-RECURRENT = {
+RECURRENT: dict[str, Callable[[Tensor], object]] = {
     "default": lambda weight: None,  # torch's: U(-1/sqrt(H), 1/sqrt(H)), spectral radius ~ 0.58
     "glorot": nn.init.xavier_uniform_,  # variance 1/H, spectral radius ~ 1
     "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),  # variance 2/H
@@ -68,6 +68,11 @@ class RNN(nn.RNN):
     al. 2016, arXiv:1607.06450, eq. 4. Residual: leaky units, Bengio et al. 2013, arXiv:1212.0901.
     """
 
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
     def __init__(
         self,
         input_size: int,
@@ -90,7 +95,7 @@ class RNN(nn.RNN):
         super().__init__(input_size, hidden_size, nonlinearity=kernel, bias=not layer_norm)
         self.nonlinearity = nonlinearity
         self.activation = NONLINEARITIES[nonlinearity]()
-        self.norm = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
+        self.norm: nn.Module = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         self.residual = residual
         self.fused = nonlinearity in FUSED and not layer_norm and residual is None
         with torch.no_grad():
@@ -100,7 +105,9 @@ class RNN(nn.RNN):
             if spectral_radius is not None:
                 scale_to_radius(self.weight_hh_l0, spectral_radius)
 
-    def forward(self, x_TBI: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]  # torch's takes packed sequences too
+        self, x_TBI: Tensor, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         if self.fused:
             return super().forward(x_TBI, state)
         bias = self.bias_ih_l0 + self.bias_hh_l0 if self.bias else None

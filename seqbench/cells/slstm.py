@@ -52,9 +52,11 @@ class SLSTM(nn.Module):
             nn.init.uniform_(weight, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
         nn.init.zeros_(self.drive.bias)
         if forget_bias == "powerlaw":
-            forget_bias = 5 - 12 * torch.linspace(0, 1, hidden_size) ** 0.3
+            bias_H: float | Tensor = 5 - 12 * torch.linspace(0, 1, hidden_size) ** 0.3
+        else:
+            bias_H = float(forget_bias)
         with torch.no_grad():
-            self.drive.bias[hidden_size : 2 * hidden_size] = forget_bias
+            self.drive.bias[hidden_size : 2 * hidden_size] = bias_H
 
     def forward(self, x_BI: Tensor, state: State | None = None) -> State:
         zeros = x_BI.new_zeros(len(x_BI), self.hidden_size)

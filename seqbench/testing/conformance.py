@@ -32,6 +32,7 @@ class CellConformance:
     input_size: int = 3
     hidden_size: int = 8
     options: ClassVar[dict[str, Any]] = {}
+    _examination: ClassVar[Examination]
 
     @classmethod
     def examination(cls) -> Examination:

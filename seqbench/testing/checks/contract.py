@@ -76,15 +76,20 @@ def shapes(subject: Subject) -> str:
             wanted, found = [steps, examples], list(outputs.shape)
             if not subject.is_layer:
                 wanted, found = wanted[1:], found[1:]
-            raise Fault(f"at batch {examples} the output has shape {found}, not "
-                        f"{str(wanted)[:-1]}, n]", advice)  # fmt: skip
+            raise Fault(
+                f"at batch {examples} the output has shape {found}, not {str(wanted)[:-1]}, n]",
+                advice,
+            )
         for where, part in leaves(state):
             batch_dim = 1 if subject.is_layer and part.ndim > 2 else 0
             if part.ndim <= batch_dim or part.shape[batch_dim] != examples:
                 _say_if_it_is_a_layer(subject)
                 _say_if_it_returns_output_and_state(subject)
-                raise Fault(f"at batch {examples} state{where} has shape {list(part.shape)}: "
-                            f"axis {batch_dim} is not the batch", advice)  # fmt: skip
+                raise Fault(
+                    f"at batch {examples} state{where} has shape {list(part.shape)}: "
+                    f"axis {batch_dim} is not the batch",
+                    advice,
+                )
         widths.add(outputs.shape[2])
     if len(widths) > 1:
         raise Fault(f"the output's width changes with the batch: {widths}")
@@ -105,7 +110,7 @@ def _first_step(subject: Subject, examples: int) -> tuple[Tensor, Any]:
             return found[0][None], after
         after = subject.module()(x_TBI, None)
     if not (isinstance(after, tuple) and len(after) == 2 and isinstance(after[0], Tensor)):
-        what = list(after.shape) if isinstance(after, Tensor) else type(after).__name__
+        what = str(list(after.shape)) if isinstance(after, Tensor) else type(after).__name__
         raise Fault(f"it returns {what}, not (outputs, state)", LAYER_CONTRACT)
     return after
 
@@ -269,10 +274,10 @@ def random_state(subject: Subject) -> None:
 
 
 def _random_states() -> dict[str, Any]:
-    _, keys, position, *rest = np.random.get_state()
+    _, keys, position, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state().tolist(),
-        "numpy": (keys.tolist(), position, rest),
+        "numpy": (list(keys), position, rest),
         "Python": random.getstate(),
     }
 
@@ -288,7 +293,9 @@ def nothing_kept(subject: Subject) -> None:
     for mode in ("eval", "training"):
         layer, x_TBI = subject.layer().train(mode == "training"), subject.inputs()
         buffers = copy.deepcopy(layer.state_dict())
-        before, found, state = [], [], None
+        before: list[Any] = []
+        found: list[Any] = []
+        state = None
         for t in range(STEPS):
             before.append(state)
             found.append(clone(_step(layer, x_TBI[t : t + 1], state, buffers)))
@@ -296,8 +303,10 @@ def nothing_kept(subject: Subject) -> None:
         for t in reversed(range(STEPS)):
             again = _step(layer, x_TBI[t : t + 1], before[t], buffers)
             if (apart := largest_difference(found[t], again)) > ROUNDING:
-                raise Fault(f"in {mode} mode step {t + 1}, run again from the same state, differs "
-                            f"by up to {apart:.2g}")  # fmt: skip
+                raise Fault(
+                    f"in {mode} mode step {t + 1}, run again from the same state, differs "
+                    f"by up to {apart:.2g}"
+                )
 
 
 def _step(layer: nn.Module, x_1BI: Tensor, state: Any, buffers: dict[str, Any]) -> Any:
@@ -342,8 +351,10 @@ def in_pieces(subject: Subject) -> None:
         first, middle = layer(x_TBI[:2], None)
         rest, last = layer(x_TBI[2:], clone(middle))
     if (apart := largest_difference(whole[0][:4], changed[0][:4])) > ROUNDING:
-        raise Fault(f"outputs 1 to 4 change by up to {apart:.2g} when inputs 5 and 6 do: it "
-                    "looks ahead, or takes the batch first")  # fmt: skip
+        raise Fault(
+            f"outputs 1 to 4 change by up to {apart:.2g} when inputs 5 and 6 do: it "
+            "looks ahead, or takes the batch first"
+        )
     if (apart := largest_difference(whole, (torch.cat([first, rest]), last))) > ROUNDING:
         raise Fault(f"2 and 4 steps, the state handed on, differ from 6 steps by up to {apart:.2g}")
 
@@ -370,5 +381,6 @@ def examples_independent(subject: Subject) -> None:
             ]
             found.append((outputs_TBn[:, 1:], *parts))
         if (apart := largest_difference(*found)) > ROUNDING:
-            raise Fault(f"in {mode} mode examples 2 to 4 change by up to {apart:.2g} when example "
-                        "1 does")  # fmt: skip
+            raise Fault(
+                f"in {mode} mode examples 2 to 4 change by up to {apart:.2g} when example 1 does"
+            )

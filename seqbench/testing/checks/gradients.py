@@ -44,10 +44,11 @@ def parameter_gradients(subject: Subject) -> str | None:
         outputs_TBn, _ = layer(subject.inputs(), None)
     _check_outputs(outputs_TBn)
     (outputs_TBn * _cotangent(outputs_TBn)).sum().backward()
-    gradients = dict(zip(parameters, (p.grad for p in layer.parameters() if p.requires_grad),
-                         strict=True))  # fmt: skip
-    if unused := [name for name, grad in gradients.items() if grad is None]:
+    arrived = [p.grad for p in layer.parameters() if p.requires_grad]
+    named = dict(zip(parameters, arrived, strict=True))
+    if unused := [name for name, grad in named.items() if grad is None]:
         raise Fault(f"no gradient arrives at {', '.join(unused)}")
+    gradients = {name: grad for name, grad in named.items() if grad is not None}
     if broken := [name for name, grad in gradients.items() if not grad.isfinite().all()]:
         raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite", AT_ZERO)
     zero = [name for name, grad in gradients.items() if not grad.any()]
@@ -82,8 +83,10 @@ def reaches_back(subject: Subject) -> None:
     if not arrives[0]:
         nearest = len(arrives) - arrives.index(True)
         reach = "its own step" if nearest == 1 else f"the last {nearest} steps"
-        raise Fault(f"the gradient of the last output is exactly 0 beyond {reach}: "
-                    "the state is ignored or cut off")  # fmt: skip
+        raise Fault(
+            f"the gradient of the last output is exactly 0 beyond {reach}: "
+            "the state is ignored or cut off"
+        )
 
 
 def _check_outputs(outputs_TBn: Tensor) -> None:
@@ -132,5 +135,6 @@ def gradients_are_right(subject: Subject) -> None:
             raise Fault(" ".join(str(error).split())[:200]) from None
         which = names[int(found[2])]
         of = "the outputs" if found[1] == "0" else f"part {int(found[1]) - 1} of the state"
-        raise Fault(f"the gradient of {of} with respect to {which} is not that of finite "
-                    "differences") from None  # fmt: skip
+        raise Fault(
+            f"the gradient of {of} with respect to {which} is not that of finite differences"
+        ) from None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,9 @@ def dtype(subject: Subject) -> None:
 class _OneDevice(TorchDispatchMode):
     """Refuses an operation on tensors of two devices, which the meta device often lets pass."""
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor) and x.ndim]
         devices = sorted({x.device.type for x in tensors})
         # Those may: a copy between devices, an index on the CPU.
@@ -103,8 +106,9 @@ def state_dict(subject: Subject) -> None:
     with torch.no_grad():
         again = other(x_TBI, None)
     if (apart := largest_difference(found, again)) > ROUNDING:
-        raise Fault(f"a second one with the same state_dict differs by up to {apart:.2g}"
-                    + _plain(subject))  # fmt: skip
+        raise Fault(
+            f"a second one with the same state_dict differs by up to {apart:.2g}" + _plain(subject)
+        )
 
 
 def _plain(subject: Subject) -> str:
@@ -154,8 +158,11 @@ def _import_elsewhere(spec: str) -> str | None:
     code = "import sys; from seqbench import plugins; plugins.load(sys.argv[1])"
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code, spec],
-        capture_output=True, text=True, errors="replace", env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environment,
+    )
     if ran.returncode:
         last = (ran.stderr.strip().splitlines() or ["no words"])[-1]
         return f"a fresh interpreter ends with status {ran.returncode}: {last}"
