@@ -33,7 +33,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
