@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from seqbench.card import task as cards
+from seqbench.card.status import RECORDED, Status
 from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
 
@@ -38,7 +39,6 @@ DIAGNOSTIC_COLUMNS = [
     "cell", "length", "seed", "step", "diagnostic", "quantity", "index", "value",
 ]  # fmt: skip
 TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
-STATUSES = ("solved", "done", "diverged", "error")  # and "interrupted", which has no record
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
 
@@ -98,7 +98,7 @@ def load(path: str | Path) -> Results:
             continue
         records[trial.folder] = record
         folder = path / "trials" / trial.folder
-        if record["summary"]["status"] != "error":
+        if record["summary"]["status"] != Status.ERROR:
             curves.append(_read(folder / "curves.parquet").assign(**axes))
             flows.append(_read(folder / "flow.parquet").assign(**axes))
             if (folder / "diagnostics.parquet").is_file():
@@ -130,7 +130,7 @@ def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
 
 def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
     if record is None:
-        return dict.fromkeys(TRIAL_COLUMNS[4:]) | {"status": "interrupted"}
+        return dict.fromkeys(TRIAL_COLUMNS[4:]) | {"status": Status.INTERRUPTED.value}
     summary = record["summary"]
     numbers = ("seconds", "loss", "score", "baseline", "baseline_score")
     told = {name: summary.get(name) for name in TRIAL_COLUMNS[4:]}
@@ -166,7 +166,7 @@ def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
             "of seqbench reads"
         )
     status = record["summary"].get("status") if isinstance(record.get("summary"), dict) else None
-    if record.get("key") != trial.key or status not in STATUSES:
+    if record.get("key") != trial.key or status not in RECORDED:
         raise _damaged(file, "not this trial's record")
     return record
 

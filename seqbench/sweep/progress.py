@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from seqbench.card.status import Status
 from seqbench.card.task import Trial
 
 HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
@@ -31,18 +32,6 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def ending(summary: dict[str, Any]) -> str:
-    """How a trial ended, in words."""
-    match summary["status"]:
-        case "solved":
-            return f"solved at step {summary['solved_at']:,}"
-        case "diverged":
-            return f"diverged at step {summary['steps']:,}"
-        case "done":
-            return f"budget spent, loss {summary['loss']:.4g}, {summary['score']:.0%} right"
-    return f"error: {summary['error']}"
 
 
 @dataclass
@@ -91,7 +80,7 @@ class Display:
         self.work_spared += size(trial) - size(trial, steps)
         seconds = summary.get("seconds")
         self.say(
-            f"[{self.done}/{self.total}] {name(trial)}: {ending(summary)}"
+            f"[{self.done}/{self.total}] {name(trial)}: {Status(summary['status']).of(summary)}"
             + (f" ({duration(seconds)})" if seconds else "")
             + (f"; {self.time_left()}" if self.says_time_left and self.done < self.total else "")
         )

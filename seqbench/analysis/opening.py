@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from seqbench.card.task import PASSED
-from seqbench.reporting.shapes import TRIAL, longest_needs
+from seqbench.analysis.shapes import TRIAL, longest_needs
 from seqbench.results import Results
 
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows

@@ -1,112 +1,14 @@
-"""What a report counts: DataFrames from a run. Nothing is drawn and nothing is said here."""
+"""The comparison of cells: by cell and length, and a line a cell."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from seqbench.reporting.falling import falls, marks
-from seqbench.reporting.opening import opening, opening_counts
-from seqbench.reporting.readings import at_the_ends, readings
-from seqbench.reporting.shapes import READ_OFF, longest_needs, needed_lags, read_offs, shapes
+from seqbench.analysis.shapes import READ_OFF, longest_needs
+from seqbench.analysis.statistics import median, wilson
+from seqbench.card.status import FINISHED, Status
 from seqbench.results import Results
-from seqbench.sweep import tuning
-
-FINISHED = ("solved", "done", "diverged")  # a result; error and interrupted are none
-FEW_SEEDS = 5
-Z = 1.959964  # two-sided 95 % of the normal distribution
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Everything that a report counts, counted once."""
-
-    results: Results
-    shape: pd.DataFrame
-    offs: pd.DataFrame
-    needs: pd.DataFrame
-    overview: pd.DataFrame
-    comparison: pd.DataFrame
-    longest: pd.DataFrame
-    opening: pd.DataFrame
-    opening_counts: pd.DataFrame
-    cells: pd.DataFrame
-    seconds: pd.DataFrame
-    tuning: pd.DataFrame
-    marks: pd.DataFrame
-    falls: pd.DataFrame
-    readings: pd.DataFrame
-    diagnostics: pd.DataFrame
-
-    @property
-    def labels(self) -> list[str]:
-        """The cells, in the card's order."""
-        return [cell.label for cell in self.results.task.cells]
-
-    def files(self) -> dict[str, pd.DataFrame]:
-        """What is written as CSV: name -> table."""
-        told = {
-            "overview": self.overview,
-            "comparison": self.comparison,
-            "longest_length_solved": self.longest,
-            "trials": self.results.trials,
-            "flow_read_off": self.offs,
-            "needed_lags": self.needs,
-            "opening": self.opening,
-            "opening_counts": self.opening_counts,
-            "falls": self.falls,
-            "cells": self.cells,
-        }
-        further = {"tuning": self.tuning, "diagnostics": self.diagnostics}
-        return told | {name: table for name, table in further.items() if not table.empty}
-
-
-def build(results: Results) -> Tables:
-    """Count everything."""
-    offs = read_offs(results)
-    table, opened = comparison(results, offs), opening(results, offs)
-    marked, said = marks(results, opened), readings(results)
-    longest, told = longest_solved(table), cells(results)
-    return Tables(
-        results=results,
-        shape=shapes(results),
-        offs=offs,
-        needs=needed_lags(results),
-        overview=overview(results, offs, longest, told),
-        comparison=table,
-        longest=longest,
-        opening=opened,
-        opening_counts=opening_counts(results, opened),
-        cells=told,
-        seconds=seconds(results),
-        tuning=tried_rates(results),
-        marks=marked,
-        falls=falls(marked),
-        readings=said,
-        diagnostics=at_the_ends(said, [cell.label for cell in results.task.cells]),
-    )
-
-
-def wilson(solved: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share; (0, 1) where nothing was seen."""
-    if n == 0:
-        return 0.0, 1.0
-    share, spread = solved / n, Z**2 / n
-    middle = share + spread / 2
-    half = Z * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
-    # Exact at the ends, where rounding would leave 1e-17.
-    return (0.0 if solved == 0 else low), (1.0 if solved == n else high)
-
-
-def median(values: pd.Series) -> float:
-    """The median of what is known, inf included; NaN if nothing is."""
-    known = values[values.notna()].to_numpy(float)
-    with np.errstate(invalid="ignore"):
-        return float(np.median(known)) if len(known) else float("nan")
 
 
 def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
@@ -125,15 +27,13 @@ def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
     for (cell, length), group in results.trials.groupby(["cell", "length"], sort=False):
         how = group["status"].value_counts()
         finished = int(how.reindex(FINISHED, fill_value=0).sum())
-        solved = int(how.get("solved", 0))
+        solved = int(how.get(Status.SOLVED, 0))
         low, high = wilson(solved, finished)
         done = group[group["status"].isin(FINISHED)]
         steps = done["solved_at"].astype(float).fillna(np.inf)
         rows.append({
             "cell": cell, "length": length, "seeds": len(group), "finished": finished,
-            "solved": solved, "done": int(how.get("done", 0)),
-            "diverged": int(how.get("diverged", 0)), "error": int(how.get("error", 0)),
-            "interrupted": int(how.get("interrupted", 0)),
+            **{status.value: int(how.get(status, 0)) for status in Status},
             "solved_low": low, "solved_high": high, "steps_to_solve": median(steps),
             "score": median(done["score"]), "loss": median(done["loss"]),
             "baseline": median(done["baseline"]),
@@ -237,15 +137,6 @@ def overview(
         column = levels[at] if at in levels else pd.Series(dtype=float)
         table[f"s_{at}"] = table["cell"].map(column).astype(float)
     return table.merge(longest[["cell", "longest", "undecided"]], on="cell", how="left")
-
-
-def tried_rates(results: Results) -> pd.DataFrame:
-    """What became of each cell at each learning rate, and which was chosen; empty: no tuning."""
-    if results.tuning is None:
-        return pd.DataFrame()
-    chosen = {cell.label: cell.learning_rate for cell in results.task.cells}
-    table = tuning.table(results.tuning)
-    return table.assign(chosen=table["cell"].map(chosen) == table["learning_rate"])
 
 
 def without_folder(spec: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from seqbench.reporting.shapes import TRIAL
+from seqbench.analysis.shapes import TRIAL
+from seqbench.card.status import WITHOUT
 from seqbench.results import Results
 
 WHAT = ["diagnostic", "quantity", "index"]
@@ -65,7 +66,7 @@ def at_the_ends(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
 
 def silent(rows: pd.DataFrame, results: Results) -> dict[str, list[str]]:
     """Diagnostic -> the cells that have a result but no value of it; those without are left out."""
-    ran = set(results.trials.loc[~results.trials["status"].isin(["error", "interrupted"]), "cell"])
+    ran = set(results.trials.loc[~results.trials["status"].isin(WITHOUT), "cell"])
     found = {}
     for asked in results.task.recording.diagnostics:
         spoke = set(rows.loc[rows["diagnostic"] == asked.label, "cell"])

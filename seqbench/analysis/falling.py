@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from seqbench.card.task import Task
-from seqbench.reporting.shapes import TRIAL
+from seqbench.analysis.shapes import TRIAL
+from seqbench.card.status import Status
 from seqbench.results import Results
 
 LEAST = 5  # trials; fewer have no rank correlation worth a number
@@ -42,7 +43,7 @@ def falls(trials: pd.DataFrame) -> pd.DataFrame:
             "cell": cell, "length": length, "trials": len(group),
             "needed_lag": group["needed_lag"].iloc[0], "s_start": group["s_start"].median(),
             "fell": int(np.isfinite(group["fell_at"]).sum()), "fell_at": group["fell_at"].median(),
-            "solved": int((group["status"] == "solved").sum()),
+            "solved": int((group["status"] == Status.SOLVED).sum()),
         }
         for (cell, length), group in trials.groupby(["cell", "length"], sort=False)
     ]  # fmt: skip
