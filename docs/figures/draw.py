@@ -16,8 +16,8 @@ from torch import nn
 
 import seqbench
 from seqbench.analysis.curve import HALF, Curve
+from seqbench.analysis.shapes import needed_lags, shapes
 from seqbench.reporting import style
-from seqbench.reporting.shapes import needed_lags, shapes
 from seqbench.results import Results
 
 HERE = Path(__file__).parent

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqbench.card.task import Task
 from seqbench.analysis.shapes import TRIAL
 from seqbench.card.status import Status
+from seqbench.card.task import Task
 from seqbench.results import Results
 
 LEAST = 5  # trials; fewer have no rank correlation worth a number

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqbench.card.task import PASSED
 from seqbench.analysis.shapes import TRIAL, longest_needs
+from seqbench.card.task import PASSED
 from seqbench.results import Results
 
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqbench.analysis.study import Study
 from seqbench.errors import InputError
 from seqbench.results import Results, load, write_atomically
 
@@ -47,14 +48,14 @@ def report(
 
 def _write(runs: list[Results], folder: Path) -> None:
     """Everything, the page last."""
-    from seqbench.reporting import figures, page, style, tables, views  # matplotlib takes a second
+    from seqbench.reporting import figures, page, style, views  # matplotlib takes a second
 
     sections = []
     for name, results in zip(_names(runs), runs, strict=True):
-        counted, svgs = tables.build(results), {}
+        counted, svgs = Study(results), {}
         shown = views.views(counted.readings, results)
         section = page.Section(name, counted, shown, svgs)
-        for what, table in counted.files().items():
+        for what, table in page.files(counted).items():
             target = folder / "tables" / f"{section.file(what)}.csv"
             write_atomically(target, lambda file, table=table: table.to_csv(file, index=False))
         for what, figure in figures.draw(counted, shown).items():

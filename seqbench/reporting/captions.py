@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seqbench.analysis.study import Study
+from seqbench.card.status import FINISHED
 from seqbench.reporting import words
 from seqbench.reporting.diagnosed import odd_values
 from seqbench.reporting.heat import lengths_shown
-from seqbench.reporting.tables import FINISHED, Tables
 from seqbench.reporting.views import STEP, View
 
 
-def captions(tables: Tables, views: Sequence[View] = ()) -> dict[str, tuple[str, str]]:
+def captions(tables: Study, views: Sequence[View] = ()) -> dict[str, tuple[str, str]]:
     """Figure -> title and how to read it."""
     return _of_the_flow(tables) | {view.name: (view.title, _of(view, tables)) for view in views}
 
 
-def _of_the_flow(tables: Tables) -> dict[str, tuple[str, str]]:
+def _of_the_flow(tables: Study) -> dict[str, tuple[str, str]]:
     lengths = words.join(f"T = {length}" for length in lengths_shown(tables))
     finished = tables.results.trials["status"].isin(FINISHED).any()
     mean = (
@@ -60,12 +61,12 @@ def _of_the_flow(tables: Tables) -> dict[str, tuple[str, str]]:
     }
 
 
-def _left_out(tables: Tables) -> str:
+def _left_out(tables: Study) -> str:
     gone = int((~np.isfinite(tables.marks["s_start"].astype(float))).sum())
     return f" Left out: {words.count(gone, 'trial')} with no finite S there." if gone else ""
 
 
-def _of(view: View, tables: Tables) -> str:
+def _of(view: View, tables: Study) -> str:
     """What a view says of itself, and how every one is drawn."""
     lengths = view.lengths
     told = [view.caption] if view.caption else []

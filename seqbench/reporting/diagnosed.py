@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from seqbench.analysis.readings import shared_median
+from seqbench.analysis.shapes import TRIAL
+from seqbench.card.status import FINISHED, Status
 from seqbench.reporting import style
-from seqbench.reporting.readings import shared_median
-from seqbench.reporting.shapes import TRIAL
-from seqbench.reporting.style import GREY, OUTCOME_MARKS, OUTCOME_WORDS
+from seqbench.reporting.style import GREY
 from seqbench.reporting.views import STEP, Panel, View
 
 POINTS = 48  # of a series; a spectrum of hundreds looks the same
@@ -33,11 +34,7 @@ def draw(view: View, trials: pd.DataFrame, labels: list[str]) -> Figure:
     figure = (_over_steps if view.over == STEP else _over_index)(view, rows, looks)
     cells = [style.line(cell, **looks[cell]) for cell in labels if cell in set(rows["cell"])]
     seen = set(rows["status"]) if view.over == STEP else set()
-    ends = [
-        style.mark(told, OUTCOME_MARKS[name], ms=3.5)
-        for name, told in OUTCOME_WORDS.items()
-        if name in seen
-    ]
+    ends = style.outcomes(seen, ms=3.5)
     style.legend(figure, cells + ends)
     return figure
 
@@ -125,9 +122,17 @@ def _draw_cell(ax: Axes, rows: pd.DataFrame, look: dict, limits: tuple[float, fl
     for _, seed in rows.groupby("seed"):
         seed = seed.sort_values("step")
         _line(ax, seed.set_index("step")["value"], look, limits, lw=0.6, alpha=0.4)
-        last, marker = seed.iloc[-1], OUTCOME_MARKS.get(seed["status"].iloc[0])
-        if marker:
-            ax.plot(last["step"], last["value"], marker, ms=3, color=look["color"], mew=0, zorder=3)
+        last, ended = seed.iloc[-1], Status(seed["status"].iloc[0])
+        if ended in FINISHED:
+            ax.plot(
+                last["step"],
+                last["value"],
+                ended.marker,
+                ms=3,
+                color=look["color"],
+                mew=0,
+                zorder=3,
+            )
     _line(ax, shared_median(rows, "step"), look, limits)
 
 

@@ -14,11 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from seqbench.reporting import diagnosed, shapes, style
+from seqbench.analysis import shapes
+from seqbench.analysis.opening import OPEN
+from seqbench.analysis.study import Study
+from seqbench.card.status import Status
+from seqbench.reporting import diagnosed, style
 from seqbench.reporting.heat import flow_over_training
-from seqbench.reporting.opening import OPEN
-from seqbench.reporting.style import GREY, INK, OUTCOME_MARKS, OUTCOME_WORDS
-from seqbench.reporting.tables import Tables
+from seqbench.reporting.style import GREY, INK
 from seqbench.reporting.views import View
 from seqbench.results import Results
 
@@ -27,7 +29,7 @@ TOP = 1.1  # of the budget: where trials whose loss did not fall are drawn
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
 
 
-def draw(tables: Tables, views: Sequence[View] = ()) -> dict[str, Figure]:
+def draw(tables: Study, views: Sequence[View] = ()) -> dict[str, Figure]:
     """Every figure that the run has data for, by name.
 
     Args:
@@ -46,7 +48,7 @@ def draw(tables: Tables, views: Sequence[View] = ()) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def flow_against_lag(tables: Tables) -> Figure | None:
+def flow_against_lag(tables: Study) -> Figure | None:
     """S(k) against lag: a panel a length at the start, and one at the end."""
     shape = tables.shape[tables.shape["main_anchor"] & tables.shape["s"].notna()]
     shape = shape.merge(tables.results.trials[[*shapes.TRIAL, "status"]], on=shapes.TRIAL)
@@ -63,7 +65,9 @@ def flow_against_lag(tables: Tables) -> Figure | None:
             if at == "start":  # nothing has become of a trial yet
                 rows = rows.assign(status="start")
             for (cell, status), group in rows.groupby(["cell", "status"], sort=False):
-                _draw_shape(ax, group, looks[cell], OUTCOME_MARKS.get(status))
+                _draw_shape(
+                    ax, group, looks[cell], None if status == "start" else Status(status).marker
+                )
             ax.set_title(f"T = {length}, {told}")
         _limit(start, end, here)
     style.label_edges(figure, axes, "lag k: steps back from the anchor", ["S(k), decades"] * 2)
@@ -122,18 +126,14 @@ def _limit(start: Axes, end: Axes, rows: pd.DataFrame) -> None:
 def _flow_legend(shape: pd.DataFrame, looks: dict[str, dict]) -> list:
     cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(shape["cell"])]
     seen = set(shape.loc[shape["at"] == "end", "status"])
-    outcomes = [
-        style.mark(OUTCOME_WORDS[name], marker, ms=4.5)
-        for name, marker in OUTCOME_MARKS.items()
-        if name in seen
-    ]
+    outcomes = style.outcomes(seen, ms=4.5)
     needed = [style.mark("median needed lag", "v", ms=4.5)]
     level = [style.line("a thousandth", color=GREY, lw=0.7, ls=(0, (1, 2)))]
     zeros = [style.mark("over 5 % exact zeros", "o", ms=4.5, mfc="white")]
     return cells + outcomes + needed + level + (zeros if shape["hollow"].any() else [])
 
 
-def reach_against_length(tables: Tables) -> Figure | None:
+def reach_against_length(tables: Study) -> Figure | None:
     """Half-life and horizon against length: a column a cell, the start dashed, the end solid."""
     table = tables.comparison
     table = table[(table["flow_start"] > 0) | (table["flow_end"] > 0)]
@@ -208,7 +208,7 @@ def _same_limits(axes: np.ndarray, table: pd.DataFrame, offs: pd.DataFrame) -> N
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def learning_curves(tables: Tables) -> Figure | None:
+def learning_curves(tables: Study) -> Figure | None:
     """Loss against step: a panel a length, a line a trial, every baseline."""
     results = tables.results
     curves = results.curves[results.curves["loss"].notna()]
@@ -247,7 +247,7 @@ def _mark_outcome(
     if pd.notna(trial["solved_at"]):
         at = curve[curve["step"] == trial["solved_at"]]
         ax.plot(at["step"], at["loss"], "o", color=colour, ms=5.5, mec="white", zorder=4)
-    elif trial["status"] == "diverged":
+    elif trial["status"] == Status.DIVERGED:
         ax.plot(curve["step"].iloc[-1], curve["loss"].iloc[-1], "X", color=colour, ms=7,
                 mec="white", zorder=4)  # fmt: skip
 
@@ -262,7 +262,7 @@ def _baselines(results: Results) -> pd.DataFrame:
     return pd.DataFrame(told, columns=["length", "name", "loss"])
 
 
-def flow_and_fall(tables: Tables) -> Figure | None:
+def flow_and_fall(tables: Study) -> Figure | None:
     """S at the needed lag before training, and when the loss fell: a mark a trial."""
     shown = tables.marks.dropna(subset=["s_start"])
     shown = shown[shown["s_start"] > -np.inf]
@@ -276,7 +276,7 @@ def flow_and_fall(tables: Tables) -> Figure | None:
         here = shown[shown["length"] == length]
         for (cell, status), group in here.groupby(["cell", "status"], sort=False):
             ax.plot(group["s_start"], group["fell_at"].clip(upper=TOP * budget),
-                    OUTCOME_MARKS.get(status, "o"), color=looks[cell]["color"], ms=5, alpha=0.85,
+                    Status(status).marker, color=looks[cell]["color"], ms=5, alpha=0.85,
                     mec="white", mew=0.5, ls="none", zorder=3)  # fmt: skip
         _mark_fall(ax, budget)
         ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
@@ -288,7 +288,7 @@ def flow_and_fall(tables: Tables) -> Figure | None:
         for cell in looks
         if cell in set(shown["cell"])
     ]
-    ended = [style.mark(OUTCOME_WORDS[k], m, ms=5) for k, m in OUTCOME_MARKS.items() if k in seen]
+    ended = style.outcomes(seen, ms=5)
     style.legend(drawn, cells + ended)
     return drawn
 

@@ -8,9 +8,11 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seqbench.reporting import shapes, style
-from seqbench.reporting.opening import fall
-from seqbench.reporting.tables import Tables
+from seqbench.analysis import shapes
+from seqbench.analysis.opening import fall
+from seqbench.analysis.study import Study
+from seqbench.card.status import Status
+from seqbench.reporting import style
 from seqbench.results import Results
 
 DEEPEST = -12.0  # decades; all below has one colour
@@ -19,7 +21,7 @@ MAP = "viridis"  # its lightness rises evenly: it survives greyscale
 LABELS = 12  # steps named along an axis, at most
 
 
-def flow_over_training(tables: Tables) -> Figure | None:
+def flow_over_training(tables: Study) -> Figure | None:
     """S(k) by colour: lag against the recorded steps, one column each.
 
     A trial a panel, the lowest seed with a record; at the longest length, and at the longest one
@@ -44,7 +46,7 @@ def flow_over_training(tables: Tables) -> Figure | None:
     return figure
 
 
-def lengths_shown(tables: Tables) -> list[int]:
+def lengths_shown(tables: Study) -> list[int]:
     """The longest length with a record and, if it is another, the longest that was solved."""
     known = {
         int(length) for length in tables.shape.loc[tables.shape["s"].notna(), "length"].unique()
@@ -52,7 +54,7 @@ def lengths_shown(tables: Tables) -> list[int]:
     if not known:
         return []
     trials = tables.results.trials
-    solved = trials.loc[trials["status"] == "solved", "length"]
+    solved = trials.loc[trials["status"] == Status.SOLVED, "length"]
     best = [length for length in known if length in set(solved)]
     return sorted({max(known), *([max(best)] if best else [])}, reverse=True)
 
@@ -106,7 +108,7 @@ def _draw_trial(
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
     status = results.trials.set_index(shapes.TRIAL).loc[key, "status"]
-    ax.set_title(f"{cell}, T = {length}\nseed {seed}, {style.OUTCOME_WORDS.get(status, status)}")
+    ax.set_title(f"{cell}, T = {length}\nseed {seed}, {Status(status).word}")
     if ax.get_subplotspec().is_first_col():
         ax.set_ylabel("lag k, steps")
     _mark(ax, results, key, steps)

@@ -12,9 +12,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting import captions, opening, overview, terminal, told, words
+from seqbench.analysis import opening
+from seqbench.analysis.comparison import without_folder
+from seqbench.analysis.study import Study
+from seqbench.card.status import WITHOUT, Status
+from seqbench.reporting import captions, overview, terminal, told, words
 from seqbench.reporting.command import reproduce
-from seqbench.reporting.tables import Tables, without_folder
 from seqbench.reporting.views import View
 from seqbench.reporting.words import DASH
 
@@ -33,7 +36,7 @@ class Section:
     """
 
     name: str
-    tables: Tables
+    tables: Study
     views: Sequence[View]
     figures: dict[str, str]
 
@@ -98,11 +101,29 @@ def context(section: Section, inline: bool) -> dict[str, Any]:
         "command": command,
         "needs_card": needs_card,
         "card": _card(tables),
-        "csv": [section.file(name) for name in tables.files()],
+        "csv": [section.file(name) for name in files(tables)],
     }
 
 
-def comparison_groups(tables: Tables) -> list[dict[str, Any]]:
+def files(study: Study) -> dict[str, pd.DataFrame]:
+    """What is written as CSV: name -> table."""
+    told = {
+        "overview": study.overview,
+        "comparison": study.comparison,
+        "longest_length_solved": study.longest,
+        "trials": study.results.trials,
+        "flow_read_off": study.offs,
+        "needed_lags": study.needs,
+        "opening": study.opening,
+        "opening_counts": study.opening_counts,
+        "falls": study.falls,
+        "cells": study.cells,
+    }
+    further = {"tuning": study.rates, "diagnostics": study.diagnostics}
+    return told | {name: table for name, table in further.items() if not table.empty}
+
+
+def comparison_groups(tables: Study) -> list[dict[str, Any]]:
     """The table as it is read: a group of rows a cell, a column a length."""
     groups = []
     for cell, rows in tables.comparison.groupby("cell", sort=False):
@@ -160,11 +181,11 @@ def both_ends(row: pd.Series, name: str) -> str:
 
 def otherwise(row: pd.Series) -> str:
     """What became of trials that neither solved nor spent their budget."""
-    told = [f"{row[name]} {name}" for name in ("diverged", "error", "interrupted") if row[name]]
+    told = [f"{row[name]} {name}" for name in (Status.DIVERGED, *WITHOUT) if row[name]]
     return ", ".join(told) or DASH
 
 
-def comparison_notes(tables: Tables) -> list[str]:
+def comparison_notes(tables: Study) -> list[str]:
     """How to read the table."""
     table, seeds = tables.comparison, tables.results.task.seeds
     notes = [
@@ -193,7 +214,7 @@ def comparison_notes(tables: Tables) -> list[str]:
     return [*notes, where] if where else notes
 
 
-def opening_rows(tables: Tables) -> list[tuple[str, list[str]]]:
+def opening_rows(tables: Study) -> list[tuple[str, list[str]]]:
     """What came first, a row a cell and a column a length."""
     rows = []
     for cell, group in tables.opening_counts.groupby("cell", sort=False):
@@ -205,7 +226,7 @@ def opening_rows(tables: Tables) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def fall_rows(tables: Tables) -> list[tuple[str, list[str]]]:
+def fall_rows(tables: Study) -> list[tuple[str, list[str]]]:
     """The flow before training and the fall, a row a cell and a column a length."""
     each = {(row.cell, row.length): _fall(row) for row in tables.falls.itertuples()}
     lengths = tables.results.task.lengths
@@ -218,13 +239,13 @@ def _fall(row) -> str:
     return f"{start}; fell {row.fell}/{row.trials}{when}; solved {row.solved}/{row.trials}"
 
 
-def _categories(tables: Tables) -> list[tuple[str, str]]:
+def _categories(tables: Study) -> list[tuple[str, str]]:
     always = (opening.BEFORE, opening.AFTER, opening.ONLY_FELL)
     seen = set(tables.opening["category"])
     return [(k, told) for k, told in opening.CATEGORIES.items() if k in seen or k in always]
 
 
-def _seconds(tables: Tables) -> list[tuple[str, list[str]]]:
+def _seconds(tables: Study) -> list[tuple[str, list[str]]]:
     table = tables.seconds.reindex(columns=tables.results.task.lengths)
     return [
         (cell, [DASH if pd.isna(value) else f"{value:,.1f}" for value in row])
@@ -242,7 +263,7 @@ def _distinct(records: dict[str, dict], key: str) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def _card(tables: Tables) -> str:
+def _card(tables: Study) -> str:
     task = tables.results.task
     cells = [cell.model_copy(update={"use": without_folder(cell.use)}) for cell in task.cells]
     problem = task.problem.model_copy(update={"name": without_folder(task.problem.name)})

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from seqbench.card.status import FINISHED
+
 # Okabe & Ito's, darkest first, without the yellow that paper swallows; then some of Tol's.
 COLOURS = [
     "#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000", "#999933",
@@ -23,8 +25,6 @@ SHADES = ["YlGnBu", "YlOrRd", "RdPu", "Greys"]  # light to dark, for cells that 
 LIGHTEST, DARKEST = 0.42, 0.97
 NUMBERED = 3  # cells that make a row of shades
 DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
-OUTCOME_MARKS = {"solved": "o", "done": "s", "diverged": "^"}
-OUTCOME_WORDS = {"solved": "solved", "done": "budget ran out", "diverged": "diverged"}
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
 LEGEND_ROW = 0.17  # inches
@@ -151,6 +151,12 @@ def line(label: str, **look) -> Line2D:
 def mark(label: str, marker: str, **look) -> Line2D:
     """An entry of a legend that is a marker."""
     return Line2D([], [], label=label, marker=marker, linestyle="none", **({"color": INK} | look))
+
+
+def outcomes(seen: Iterable[str], **look) -> list[Line2D]:
+    """Entries of a legend: what became of trials, those that are seen."""
+    seen = set(seen)
+    return [mark(one.word, one.marker, **look) for one in FINISHED if one in seen]
 
 
 def thousands(ax: Axes) -> None:

@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from seqbench.analysis import curve
+from seqbench.analysis.statistics import median
+from seqbench.card.status import FINISHED, WITHOUT, Status
 from seqbench.reporting import plot
-from seqbench.reporting.tables import FINISHED, median
 from seqbench.reporting.words import steps
 from seqbench.results import Results
 
@@ -29,7 +30,6 @@ FLOAT32 = (
     "returned. The state's own gradient may stay at 1.4e-45 by rounding instead of reaching 0 "
     "(LSTM and GRU do that), which is as wrong."
 )
-SHORT = {"error": "error", "interrupted": "not run"}
 
 
 def print_comparison(results: Results, console: Console | None = None) -> None:
@@ -79,14 +79,14 @@ def entry(trials: pd.DataFrame) -> str:
     done = trials[trials["status"].isin(FINISHED)]
     told = []
     if len(done):
-        solved = int((trials["status"] == "solved").sum())
+        solved = int((trials["status"] == Status.SOLVED).sum())
         at = median(done["solved_at"].astype(float).fillna(np.inf))
         share = done["score"].median()
         right = "" if math.isnan(share) else f" ({share:.0%})".replace("%", " %")
         told.append(f"{solved}/{len(trials)}" + (f" at {at:,.0f}" if math.isfinite(at) else right))
-    for status in ("diverged", "error", "interrupted"):
+    for status in (Status.DIVERGED, *WITHOUT):
         n = int((trials["status"] == status).sum())
-        told += [f"{n} {SHORT.get(status, status)}"] if n else []
+        told += [f"{n} {status}"] if n else []
     return ", ".join(told) or "–"
 
 
@@ -94,9 +94,9 @@ def errors(results: Results) -> list[str]:
     """A line for each trial that ended in an error or has no result."""
     lines = []
     for trial in results.trials.itertuples():
-        if trial.status in ("error", "interrupted"):
+        if trial.status in WITHOUT:
             name = f"{trial.cell} T={trial.length} seed {trial.seed}"
-            message = " ".join(str(trial.error).split()) if trial.status == "error" else ""
+            message = " ".join(str(trial.error).split()) if trial.status == Status.ERROR else ""
             lines.append(f"{name}: {message or 'has not finished'}")
     return lines
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from seqbench.reporting.falling import Intervention, interventions, rank_correlation
-from seqbench.reporting.readings import silent
-from seqbench.reporting.tables import Tables
+from seqbench.analysis.falling import Intervention, interventions, rank_correlation
+from seqbench.analysis.readings import silent
+from seqbench.analysis.study import Study
 from seqbench.reporting.words import count, join
 
 MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
@@ -19,14 +19,14 @@ def decades(value: float) -> str:
     return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
-def intervention_sentences(tables: Tables) -> list[str]:
+def intervention_sentences(tables: Study) -> list[str]:
     """One for each kind of cell of which some differ in one option alone, at the longest length."""
     told = [_sentence(tables, one) for one in interventions(tables.results.task)]
     told = [sentence for sentence in told if sentence]
     return [*told[:-1], f"{told[-1]} {MORE}"] if told else []
 
 
-def _sentence(tables: Tables, one: Intervention) -> str:
+def _sentence(tables: Study, one: Intervention) -> str:
     rows = tables.falls[tables.falls["cell"].isin(list(one.values))].dropna(subset=["s_start"])
     rows = rows[rows["length"] == rows["length"].max()].set_index("cell")
     rows = rows.loc[[label for label in one.values if label in rows.index]]
@@ -55,7 +55,7 @@ def _kind(one: Intervention) -> str:
     return one.use.rpartition(":")[2]
 
 
-def fall_notes(tables: Tables) -> list[str]:
+def fall_notes(tables: Study) -> list[str]:
     """How to read the table of falls, and rank correlations where there is an intervention."""
     notes = [
         "S at the median longest needed lag before training, in decades; in how many trials the "
@@ -74,7 +74,7 @@ def fall_notes(tables: Tables) -> list[str]:
     return notes
 
 
-def _correlations(tables: Tables, one: Intervention) -> str:
+def _correlations(tables: Study, one: Intervention) -> str:
     trials = tables.marks[tables.marks["cell"].isin(list(one.values))]
     found = []
     for length, group in trials.groupby("length"):
@@ -85,7 +85,7 @@ def _correlations(tables: Tables, one: Intervention) -> str:
     return f"{_kind(one)} cells, {join(found)}" if found else ""
 
 
-def silences(tables: Tables) -> list[str]:
+def silences(tables: Study) -> list[str]:
     """Which cells a diagnostic has no values of."""
     return [
         f"{diagnostic}: no values from {join(cells)}."

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from seqbench.analysis.readings import binned
+from seqbench.analysis.shapes import PROBE_SIZE, summaries
 from seqbench.card.task import Diagnostic
-from seqbench.reporting.readings import binned
-from seqbench.reporting.shapes import PROBE_SIZE, summaries
 from seqbench.results import Results
 
 LENGTHS = 2  # the longest ones

@@ -7,21 +7,16 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from seqbench.analysis import opening
+from seqbench.analysis.study import Study
 from seqbench.card import task as cards
 from seqbench.card.extend import differences, reopened
+from seqbench.card.status import Status
 from seqbench.card.task import PASSED, Task
-from seqbench.reporting import opening
-from seqbench.reporting.tables import FEW_SEEDS, Tables
 from seqbench.results import Results
 
-ENDINGS = {
-    "solved": "solved",
-    "done": "ran out of budget",
-    "diverged": "diverged",
-    "error": "ended in an error",
-    "interrupted": "not finished",
-}
 DASH = "–"
+FEW_SEEDS = 5  # fewer allow no claim that cells differ
 MANY = 6  # cells; more are not all named in a sentence
 
 
@@ -73,9 +68,7 @@ def what_was_run(results: Results) -> str:
     """One sentence: problem, protocol, cells, lengths, seeds, and how the trials ended."""
     task, statuses = results.task, results.trials["status"].value_counts()
     options = ", ".join(f"{key} {value}" for key, value in task.problem.options.items())
-    ended = [
-        f"{int(statuses[name]):,} {told}" for name, told in ENDINGS.items() if name in statuses
-    ]
+    ended = [f"{int(statuses[one]):,} {one.word}" for one in Status if one in statuses]
     lengths = "length" if len(task.lengths) == 1 else "lengths"
     name = task.problem.name.rpartition(":")[2]
     return (
@@ -99,12 +92,12 @@ def truncation(task: Task) -> str:
     )
 
 
-def what_was_seen(tables: Tables) -> list[str]:
+def what_was_seen(tables: Study) -> list[str]:
     """Three sentences: who learns how far, the flow at the start and the end, what came first."""
     return [longest_sentence(tables), flow_sentence(tables), opening_sentence(tables)]
 
 
-def longest_sentence(tables: Tables) -> str:
+def longest_sentence(tables: Study) -> str:
     """The longest length solved for every cell, and whether n allows to claim anything."""
     lengths, longest = tables.results.task.lengths, tables.longest
     if not tables.comparison["finished"].any():
@@ -142,7 +135,7 @@ def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
     return f"At T = {length}, the only length, at least half of the seeds solved it {join(told)}"
 
 
-def caution(tables: Tables) -> str:
+def caution(tables: Study) -> str:
     """What the number of seeds allows."""
     seeds, fewest = tables.results.task.seeds, int(tables.comparison["finished"].min())
     unfinished = int(tables.longest["unfinished"].sum())
@@ -156,7 +149,7 @@ def caution(tables: Tables) -> str:
     return f"with {count(seeds, 'seed')}, {small if seeds < FEW_SEEDS else sure}"
 
 
-def flow_sentence(tables: Tables) -> str:
+def flow_sentence(tables: Study) -> str:
     """The horizon at the longest length with a record, at the start and at the end."""
     table = tables.comparison
     known = table[(table["flow_start"] > 0) & (table["flow_end"] > 0)]
@@ -178,7 +171,7 @@ def _horizons(rows: pd.DataFrame, at: str) -> str:
     return f"{shown[0]} to {shown[-1]}" if len(rows) > MANY else join(shown)
 
 
-def opening_sentence(tables: Tables) -> str:
+def opening_sentence(tables: Study) -> str:
     """How often the flow opened before, after or without the loss falling."""
     n = tables.opening["category"].value_counts().reindex(opening.CATEGORIES, fill_value=0)
     total = int(n.sum()) - int(n[opening.UNKNOWN])
@@ -264,7 +257,7 @@ def learning_rates(results: Results) -> str:
     )
 
 
-def measured_where(tables: Tables) -> str:
+def measured_where(tables: Study) -> str:
     """Which anchor and which layer the page shows, where there is a choice."""
     told, needs = [], tables.needs
     anchors = needs.groupby("length")["anchor"].nunique()

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import plugins, results
+from seqbench.analysis import rates as tried_rates
 from seqbench.card import task as cards
 from seqbench.card.extend import merge
+from seqbench.card.status import Status
 from seqbench.card.task import Cell, ProblemTable, Recording, Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep import tuning
@@ -133,7 +135,7 @@ def with_rates(
     first = None
     if untried:
         labels = {
-            tuning.label(cell.label, rate): cell.label
+            tried_rates.label(cell.label, rate): cell.label
             for cell in untried
             for rate in task.tuning.learning_rates
         }
@@ -141,7 +143,7 @@ def with_rates(
                         {tried: specs[label] for tried, label in labels.items()})  # fmt: skip
         waiting = {labels[trial.cell.label] for trial in first.missing}
         if choose_now or len(waiting) < len(untried):
-            chosen = tuning.best(tuning.table(results.load(first.path)))
+            chosen = tried_rates.best(tried_rates.table(results.load(first.path)))
             rates |= {cell.label: chosen[cell.label] for cell in untried
                       if choose_now or cell.label not in waiting}  # fmt: skip
         if choose_now or not waiting:
@@ -267,4 +269,4 @@ def check_unchanged(
 
 def is_result(record: dict[str, Any] | None) -> bool:
     """Whether what trial.json says is one; a trial that ended in error is run again."""
-    return record is not None and record["summary"]["status"] != "error"
+    return record is not None and record["summary"]["status"] != Status.ERROR

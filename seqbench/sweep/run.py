@@ -19,6 +19,7 @@ from typing import Any
 
 from seqbench import results
 from seqbench.card.extend import merge
+from seqbench.card.status import Status
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep.plan import Plan, lay_out, plan
@@ -215,7 +216,7 @@ class _Workers:
                     process.wait()
                     said = " / ".join(last_words)
                     told = f"the worker died with status {process.returncode}: {said}"
-                    summary = {"status": "error", "error": told}
+                    summary = {"status": Status.ERROR, "error": told}
                 if summary is not None:
                     self.events.put(("finish", trial, summary))
         except BaseException as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import plugins, results
+from seqbench.card.status import Status
 from seqbench.card.task import Trial
 from seqbench.sweep.plan import origins
 from seqbench.training import loop as training
@@ -56,7 +57,7 @@ def execute(
             frames["diagnostics"] = outcome.diagnostics
     except Exception as error:
         message = _printable(plugins.own_words(error))
-        record["summary"] = {"status": "error", "error": message}
+        record["summary"] = {"status": Status.ERROR, "error": message}
         record["traceback"] = _printable(traceback.format_exc())
     record |= {"versions": versions(), "machine": machine(device)}
     results.write_trial(path, trial, record, frames)

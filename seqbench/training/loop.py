@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from seqbench.card.status import Status
 from seqbench.card.task import PASSED, Trial
 from seqbench.engine.cut import choose
 from seqbench.engine.reproducible import reproducible
@@ -238,9 +239,9 @@ class _Run:
     def outcome(self, steps: int, seconds: float) -> Outcome:
         """Sum up."""
         watch, problem = self.watch, self.problem
-        status = "solved" if watch.solved_at is not None else "done"
+        status = Status.SOLVED if watch.solved_at is not None else Status.DONE
         if watch.diverged_at is not None:
-            status, steps = "diverged", watch.diverged_at
+            status, steps = Status.DIVERGED, watch.diverged_at
         curves = pd.DataFrame(watch.curves)
         last = curves.tail(IN_A_ROW)
         reference = next(iter(problem.baselines.values()))

@@ -9,19 +9,10 @@ import pytest
 
 import seqbench
 from seqbench import results
+from seqbench.analysis import falling, readings
+from seqbench.analysis.study import Study
 from seqbench.card import task
-from seqbench.reporting import (
-    captions,
-    diagnosed,
-    falling,
-    figures,
-    page,
-    readings,
-    style,
-    tables,
-    told,
-    views,
-)
+from seqbench.reporting import captions, diagnosed, figures, page, style, told, views
 
 INF, NAN = float("inf"), float("nan")
 CARD = """
@@ -124,7 +115,7 @@ def test_a_median_goes_on_only_while_every_seed_does():
 
 def test_cells_without_values_are_named():
     one = run(said({(0, 0): 1.0}, "credit", "at marked steps"), '["credit", "saturation"]')
-    assert told.silences(tables.build(one)) == [
+    assert told.silences(Study(one)) == [
         "credit: no values from lstm.", "saturation: no values from rnn and lstm."
     ]  # fmt: skip
 
@@ -162,7 +153,7 @@ def test_the_two_longest_lengths_are_drawn_and_that_is_said():
     one = run(rows, '[{use = "x.py:Own", label = "own"}]')
     (view,) = views.views(readings.readings(one), one)
     assert view.lengths == [20, 30]
-    _, caption = captions.captions(tables.build(one), [view])[view.name]
+    _, caption = captions.captions(Study(one), [view])[view.name]
     assert "the longest 2 of 3 lengths" in caption
 
 
@@ -265,7 +256,7 @@ def a_study():
 
 
 def test_falls_are_medians_in_which_never_is_infinite():
-    table = tables.build(a_study()).falls.set_index("cell")
+    table = Study(a_study()).falls.set_index("cell")
     assert table.loc["b -4", ["trials", "fell", "solved"]].tolist() == [3, 1, 0]
     assert table.loc["b -4", "s_start"] == pytest.approx(-10)
     assert table.loc["b -4", "fell_at"] == INF
@@ -282,7 +273,7 @@ def test_cells_that_differ_by_one_option_alone_are_an_intervention():
 
 
 def test_what_is_said_of_an_intervention():
-    counted = tables.build(a_study())
+    counted = Study(a_study())
     assert told.intervention_sentences(counted) == [
         "The lstm cells differ in forget_bias alone. At T = 20 and forget_bias −4 and 4, S at the "
         "median longest needed lag was, before training, −10.0 and −1.0; the loss fell in 1/3 and "
@@ -305,7 +296,7 @@ def test_rank_correlation():
 
 
 def test_the_figure_of_falls_has_every_trial():
-    figure = figures.flow_and_fall(tables.build(a_study()))
+    figure = figures.flow_and_fall(Study(a_study()))
     drawn = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
     y = np.concatenate([line.get_ydata() for line in drawn])
     assert sorted(y) == pytest.approx([100, 200, 200, 300, 1100, 1100])  # at the top: never

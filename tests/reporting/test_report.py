@@ -11,8 +11,10 @@ from rich.console import Console
 
 import seqbench
 from seqbench import results
+from seqbench.analysis import opening, shapes, statistics
+from seqbench.analysis.study import Study
 from seqbench.card import task
-from seqbench.reporting import opening, shapes, tables, terminal, words
+from seqbench.reporting import terminal, words
 from seqbench.reporting.command import reproduce
 
 INF = float("inf")
@@ -111,7 +113,7 @@ def test_the_table_counts_and_takes_medians_with_unsolved_as_infinite(make):
         status = "solved" if at else "done"
         trials["lstm", 20, seed] = (record(20, status, at), *trials["lstm", 20, seed][1:])
     trials["rnn", 10, 0] = (record(10, "solved", 100), *trials["rnn", 10, 0][1:])
-    table = tables.build(make(trials, seeds=3)).comparison.set_index(["cell", "length"])
+    table = Study(make(trials, seeds=3)).comparison.set_index(["cell", "length"])
     assert table.loc[("lstm", 20), "steps_to_solve"] == 300
     assert table.loc[("rnn", 10), "steps_to_solve"] == INF
     assert table.loc[("lstm", 20), ["seeds", "finished", "solved", "done"]].tolist() == [3, 3, 2, 1]
@@ -121,14 +123,14 @@ def test_the_table_counts_and_takes_medians_with_unsolved_as_infinite(make):
 
 
 def test_wilson_interval():
-    assert tables.wilson(0, 0) == (0, 1)
-    assert tables.wilson(0, 5) == pytest.approx((0, 0.43449), abs=1e-4)
-    assert tables.wilson(5, 5) == pytest.approx((0.56551, 1), abs=1e-4)
-    assert tables.wilson(5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-4)
+    assert statistics.wilson(0, 0) == (0, 1)
+    assert statistics.wilson(0, 5) == pytest.approx((0, 0.43449), abs=1e-4)
+    assert statistics.wilson(5, 5) == pytest.approx((0.56551, 1), abs=1e-4)
+    assert statistics.wilson(5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-4)
 
 
 def test_half_life_and_horizons_are_those_of_the_curve(make):
-    table = tables.build(make(whole())).comparison.set_index(["cell", "length"])
+    table = Study(make(whole())).comparison.set_index(["cell", "length"])
     rnn = table.loc[("rnn", 20)]
     assert rnn["half_life_start"] == pytest.approx(math.log10(2) / 0.3)
     assert rnn["horizon_1e-3_start"] == pytest.approx(10)
@@ -143,7 +145,7 @@ def test_seeds_on_both_sides_of_the_largest_lag_are_told(make):
     trials = whole()
     summary, losses, _ = trials["rnn", 20, 1]
     trials["rnn", 20, 1] = summary, losses, flow_rows({0: 0.3, 400: 0.0}, 20)
-    table = tables.build(make(trials)).comparison.set_index(["cell", "length"])
+    table = Study(make(trials)).comparison.set_index(["cell", "length"])
     assert words.reach_of(table.loc[("rnn", 20)], "horizon_1e-3", "end") == "5.0 and ≥ 20"
 
 
@@ -152,7 +154,7 @@ def test_exact_zeros_end_the_curve_and_values_that_are_not_finite_leave_none(mak
     summary, losses, _ = trials["rnn", 10, 0]
     for seed in (0, 1):
         trials["rnn", 10, seed] = summary, losses, flow_rows({0: 0.3, 400: 0.3}, 10, nonfinite=1)
-    table = tables.build(make(trials)).comparison.set_index(["cell", "length"])
+    table = Study(make(trials)).comparison.set_index(["cell", "length"])
     assert table.loc[("lstm", 10), "half_life_end"] == 6  # the first lag with zeros
     assert table.loc[("rnn", 10), "half_life_start":"horizon_1e-6_end_low"].isna().all()
 
@@ -170,20 +172,20 @@ def test_longest_length_solved_has_no_gaps(make, solved, longest, share):
         for seed in range(n):
             key = "rnn", length, seed
             trials[key] = (record(length, "solved", 100), *trials[key][1:])
-    told = tables.build(make(trials, lengths, cells='["rnn"]')).longest.iloc[0]
+    told = Study(make(trials, lengths, cells='["rnn"]')).longest.iloc[0]
     assert (told["longest"], told["share"]) == (longest, pytest.approx(share))
 
 
 def test_a_length_that_is_not_finished_may_still_be_solved(make):
     trials = whole(cells=("lstm",))  # solves 10, not 20
     del trials["lstm", 20, 0]
-    counted = tables.build(make(trials, cells='["lstm"]'))
+    counted = Study(make(trials, cells='["lstm"]'))
     assert counted.longest[["longest", "unfinished", "undecided"]].iloc[0].tolist() == [10, 1, True]
     assert "lstm at least 10; with 1 trial without a result" in words.what_was_seen(counted)[0]
 
 
 def test_what_is_said_at_one_length(make):
-    counted = tables.build(make(whole((10,)), (10,)))
+    counted = Study(make(whole((10,)), (10,)))
     assert words.what_was_seen(counted)[0] == (
         "At T = 10, the only length, at least half of the seeds solved it with lstm and not with "
         "rnn; with 2 seeds, n is too small to claim that cells differ."
@@ -220,7 +222,7 @@ def test_the_fall_is_below_a_margin():
 
 
 def test_what_came_first_in_a_run(make):
-    counted = tables.build(make(whole()))
+    counted = Study(make(whole()))
     first = counted.opening.set_index(["cell", "length", "seed"])
     row = first.loc[("lstm", 20, 0)]
     assert row["needed_lag"] == 12
@@ -246,7 +248,7 @@ def test_of_several_anchors_the_last_is_shown_and_of_layers_the_top(make):
         below = flow.assign(layer=0, log10_norm=-99.0)
         trials[key] = summary, losses, pd.concat([below, flow.assign(layer=1)])
     run = make(trials, (10,), cells='["rnn", {use = "lstm", layers = 2}]')
-    counted = tables.build(run)
+    counted = Study(run)
     assert set(counted.comparison["anchor"]) == {10}
     assert counted.comparison["half_life_start"].iloc[0] == pytest.approx(math.log10(2) / 0.3)
     assert "top layer" in words.measured_where(counted)
@@ -300,7 +302,7 @@ def test_everything_is_written(make):
     assert "Further diagnostics" not in text
     assert "tables/diagnostics.csv" not in names
     table = pd.read_csv(page.parent / "tables" / "comparison.csv")
-    pd.testing.assert_frame_equal(table, tables.build(run).comparison, check_dtype=False)
+    pd.testing.assert_frame_equal(table, Study(run).comparison, check_dtype=False)
 
 
 def test_the_same_data_give_the_same_bytes(make, tmp_path):
@@ -325,7 +327,7 @@ def test_trials_without_a_result_are_shown(make):
         "rnn T=10 seed 0: has not finished",
         "lstm T=20 seed 1: ValueError: <no> |way| at all",
     ]
-    table = tables.build(run).comparison.set_index(["cell", "length"])
+    table = Study(run).comparison.set_index(["cell", "length"])
     assert table.loc[("rnn", 10), ["finished", "interrupted"]].tolist() == [1, 1]
     assert table.loc[("rnn", 20), ["finished", "diverged"]].tolist() == [2, 1]
 
@@ -398,7 +400,7 @@ def test_the_printed_table_fits(make, width):
     assert "0/2" in text
     if width == 80:
         assert "2/2 at 200" in text
-        assert "1 not run" in text
+        assert "1 interrupted" in text
 
 
 def test_a_label_in_brackets_is_printed_as_it_is(make):
@@ -433,7 +435,7 @@ def test_the_printed_flow_fits_and_says_where_float32_ends():
 
 def test_a_line_a_cell_at_the_largest_length(make):
     """Flow falls by 0.3 decades a step at the start; the needed lag's level is read at T = 20."""
-    counted = tables.build(make(whole()))
+    counted = Study(make(whole()))
     told = counted.overview.set_index("cell")
     assert list(told.index) == ["rnn", "lstm"]
     assert set(told["length"]) == {20}

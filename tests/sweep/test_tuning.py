@@ -11,10 +11,11 @@ from torch import nn
 
 import seqbench
 from seqbench import InputError
+from seqbench.analysis import rates
 from seqbench.card import task as cards
 from seqbench.card.extend import reopened
 from seqbench.cli import main
-from seqbench.sweep import plan, run, tuning
+from seqbench.sweep import plan, run
 from seqbench.sweep.run import carry_out
 from seqbench.sweep.widths import nearest_width
 from seqbench.training import loop
@@ -142,10 +143,10 @@ def test_rates_are_tried_first_on_other_seeds_and_the_best_is_used(card, tmp_pat
     assert [t.cell.label for t in planned.first.missing] == ["Small @ 0.001", "Small @ 0.01"]
     assert {(t.seed, t.length) for t in planned.first.missing} == {(1000, 6)}
     results = carry_out(planned, quiet=True)
-    found = tuning.table(results.tuning)
-    assert results.task.cells[0].learning_rate == tuning.best(found)["Small"]
+    found = rates.table(results.tuning)
+    assert results.task.cells[0].learning_rate == rates.best(found)["Small"]
     configurations = [record["configuration"] for record in results.records.values()]
-    assert {c["cell"]["learning_rate"] for c in configurations} == {tuning.best(found)["Small"]}
+    assert {c["cell"]["learning_rate"] for c in configurations} == {rates.best(found)["Small"]}
     assert sorted(results.trials["seed"].unique()) == [0, 1], "tuning trials stand apart"
     assert results.tuning.trials["seed"].tolist() == [1000, 1000]
     assert results.tuning.trials["status"].tolist() == ["done", "done"]
@@ -244,7 +245,7 @@ def test_the_best_rate_solves_most_then_soonest_then_lowest():
         ("lowest", 0.1, 4, 0, 99.0, 0.4), ("lowest", 0.2, 4, 0, 99.0, 0.3),
         ("neither", 0.3, 4, 0, 99.0, math.inf), ("neither", 0.1, 4, 0, 99.0, math.inf),
     ], columns=columns)  # fmt: skip
-    assert tuning.best(found) == {"most": 0.2, "soonest": 0.2, "lowest": 0.2, "neither": 0.3}
+    assert rates.best(found) == {"most": 0.2, "soonest": 0.2, "lowest": 0.2, "neither": 0.3}
 
 
 def test_the_report_shows_what_was_tried(card, tmp_path):
