@@ -1,14 +1,13 @@
-"""What a problem hands out, and what it must be able to say of itself."""
+"""What a problem hands out, what it must be able to say of itself, and what it may."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-
-from seqbench.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,8 @@ class Batch:
     """Sequences with their targets, time first.
 
     Attributes:
-        inputs: [T, B, I]. Sequences shorter than T are padded with zeros *after* their end.
+        inputs: [T, B, I]; or [T, B] whole numbers, tokens that the model embeds, for a problem that
+            has a `vocabulary`. Sequences shorter than T are padded with zeros *after* their end.
         targets: [T, B] class indices, or [T, B, D] real values; read where a weight is not 0.
         weights: [T, B], not negative: which steps are scored, and how much each counts within its
             own sequence. Each sequence has at least one.
@@ -54,47 +54,40 @@ class Baseline(NamedTuple):
     score: float
 
 
-def check_train_set(train_set: int) -> int:
-    """A size of the training set, 0 for fresh sequences.
-
-    Raises:
-        InputError: not a whole number, or negative.
-    """
-    if type(train_set) is not int or train_set < 0:
-        raise InputError(f"problem.train_set = {train_set!r}\nallowed: 0 (fresh) or more, whole")
-    return train_set
-
-
 class Problem(Protocol):
-    """What the suite asks of a problem; nothing to inherit.
+    """What the suite asks of a problem; nothing to inherit. What it may offer: `Capabilities`.
 
     The constructor takes (length, **options), `protocol` among the options, and raises InputError
     when a length or an option can't be.
 
     Attributes:
-        input_size: I, columns of the inputs.
+        input_size: I, columns of the inputs (the width of the embedding is the model's affair).
         output_size: O, columns of the readout.
         steps: the largest number of time steps of a sequence (copy: length + 20).
-        train_set: how many training sequences there are, over and over in the same order; 0: every
-            batch is fresh.
         baselines: name -> Baseline; the first one is the reference ("has learned something").
     """
 
     input_size: int
     output_size: int
     steps: int
-    train_set: int
     baselines: dict[str, Baseline]
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
         """Draw sequences, on the CPU, from this generator alone."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Outputs [S, B, O] and targets at the scored steps -> the loss of each, [S, B]."""
+        """Outputs [S, B, O] and targets at the scored steps -> the loss of each, [S, B]; each from
+        its own output and target alone."""
 
-    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
-        """Numbers over a whole evaluation set, [S, N, O]: "score" (share right, higher is better)
-        and any further ones, which become columns of the curves."""
+    def score(self, answers: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
+        """Numbers over a whole evaluation set of N sequences: "score" (share right, higher is
+        better), "share_learned" (how much of what was to be learned is: 0 for one who knows
+        nothing, 1 for all), and any further ones, which become columns of the curves.
+
+        Args:
+            answers: the outputs [S, N, O], or what `Capabilities.answers` keeps of them.
+            targets: [S, N] or [S, N, D]; weights: [S, N]; where a weight is 0 nothing is asked.
+        """
 
     def solved(self, numbers: dict[str, float]) -> bool:
         """Whether one evaluation meets the criterion; three in a row make the trial solved."""
@@ -104,3 +97,28 @@ class Problem(Protocol):
 
     def needed_lags(self, batch: Batch) -> list[Tensor]:
         """For each anchor the lags at which what it needs was shown, [B, n]."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a problem may offer besides: attributes and methods of these names, all optional.
+
+    Attributes:
+        train_set: how many training sequences there are, over and over in the same order; 0: every
+            batch is fresh.
+        blank_steps: 0-based steps at which nothing is shown and nothing asked; the Jacobian is
+            looked at there.
+        value_gradient: batch -> d target / d inputs[..., 0], [T, B]; needed by "credit".
+    """
+
+    train_set: int = 0
+    blank_steps: range | None = None
+    value_gradient: Callable[[Batch], Tensor] | None = None
+
+
+def capabilities(problem: Any) -> Capabilities:
+    """What a problem offers; the one place that looks whether it does."""
+    names = [field.name for field in fields(Capabilities)]
+    return Capabilities(
+        **{name: getattr(problem, name) for name in names if hasattr(problem, name)}
+    )

@@ -9,7 +9,7 @@ import torch
 
 from seqbench import plugins
 from seqbench.card.task import Trial
-from seqbench.problems.batch import Batch, Problem
+from seqbench.problems.batch import Batch, Problem, capabilities
 
 
 def seed_for(purpose: str, trial: Trial, *, by_seed: bool = True) -> int:
@@ -44,13 +44,14 @@ class Batches:
 
     def __init__(self, trial: Trial, problem: Problem) -> None:
         self.problem, self.batch_size = problem, trial.training.batch_size
+        self.train_set = capabilities(problem).train_set
         self.seed = seed_for("train", trial)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.drawn = 0  # sequences since the set began
 
     def next(self) -> Batch:
         """The next batch."""
-        size, whole = self.batch_size, self.problem.train_set
+        size, whole = self.batch_size, self.train_set
         if whole:
             if self.drawn == whole:
                 self.generator.manual_seed(self.seed)

@@ -25,7 +25,7 @@ from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import cotangents
 from seqbench.models.recurrent import Model, build
-from seqbench.problems.batch import Batch, Problem
+from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
 from seqbench.training.objective import evaluate, gradient_of_loss, make_optimizer
 
@@ -189,7 +189,7 @@ class _Run:
 
     def evaluation_batch(self) -> Batch:
         """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too."""
-        if self.problem.train_set:
+        if capabilities(self.problem).train_set:
             self.evaluations.manual_seed(seed_for("evaluation", self.trial))
         size = self.trial.training.eval_size
         return self.problem.sample(size, self.evaluations).to(self.device)

@@ -7,6 +7,7 @@ import torch
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.state import measuring, widened
+from seqbench.problems.batch import capabilities
 
 
 class Credit:
@@ -24,7 +25,7 @@ class Credit:
 
     def check(self, problem) -> None:
         """Raises InputError for a problem without values to give credit to."""
-        if not hasattr(problem, "value_gradient"):
+        if capabilities(problem).value_gradient is None:
             raise InputError(
                 "recording.diagnostics: credit means nothing for this problem, which has no "
                 "value_gradient\nallowed: adding, or another problem that has one"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqbench.engine.chain import State, TimeChain, enter, roots, unflatten
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.state import as_wide, batch_dims, measuring, name_parts, widened, zero_state
+from seqbench.problems.batch import capabilities
 
 
 def last_steps(moment: Moment, count: int) -> range:
@@ -22,7 +23,7 @@ def last_steps(moment: Moment, count: int) -> range:
     steps up to the first end of a sequence of the batch.
     """
     ends = int(moment.batch.last_scored_step().min())
-    steps = getattr(moment.problem, "blank_steps", range(ends))
+    steps = capabilities(moment.problem).blank_steps or range(ends)
     return range(max(steps.start, steps.stop - count), steps.stop)
 
 
