@@ -23,7 +23,9 @@ def last_steps(moment: Moment, count: int) -> range:
     steps up to the first end of a sequence of the batch.
     """
     ends = int(moment.batch.last_scored_step().min())
-    steps = capabilities(moment.problem).blank_steps or range(ends)
+    steps = capabilities(moment.problem).blank_steps
+    if steps is None:
+        steps = range(ends)
     return range(max(steps.start, steps.stop - count), steps.stop)
 
 
