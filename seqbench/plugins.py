@@ -108,6 +108,22 @@ BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
             "seqbench.measure.diagnostics.weights:GradientNorm",
             "of the parameters, before clipping, at every training step",
         ),
+        "temporal_components": (
+            "seqbench.measure.diagnostics.components:TemporalComponents",
+            "share of the parameters' gradient by lag; options: boundaries",
+        ),
+        "sensitivity": (
+            "seqbench.measure.diagnostics.sensitivity:Sensitivity",
+            "of the state to the parameters, over steps; options: directions, sequences",
+        ),
+        "clipped_steps": (
+            "seqbench.measure.diagnostics.clipping:ClippedSteps",
+            "share of training steps whose gradient was clipped; options: window",
+        ),
+        "condition_number": (
+            "seqbench.measure.diagnostics.conditioning:ConditionNumber",
+            "of the state's Jacobian over k steps; options: steps, sequences",
+        ),
     },
 }
 

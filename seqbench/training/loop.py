@@ -216,7 +216,8 @@ class _Run:
 
     def moment(self, step: int, batch: Batch | None = None) -> Moment:
         """What a diagnostic is shown: the probe batch, unless it looks at a training step."""
-        return Moment(step, self.model, self.problem, batch or self.probe, self.u_CO)
+        clips = self.trial.clip_norm, self.trial.training.clip_value
+        return Moment(step, self.model, self.problem, batch or self.probe, self.u_CO, *clips)
 
     def record_around_passing(self, step: int, loss: float) -> None:
         """When the loss first passes the reference baseline: measure at this evaluation, and as it

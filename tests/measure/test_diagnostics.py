@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from measure.moments import moment_of
 from torch import nn
 from torch.special import digamma
 
@@ -18,7 +19,6 @@ from seqbench.cells.rnn import RNN
 from seqbench.measure.diagnostics import instruments
 from seqbench.measure.diagnostics.credit import Credit
 from seqbench.measure.diagnostics.jacobian import jacobians
-from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.diagnostics.saturation import Saturation
 from seqbench.measure.diagnostics.signal import SignalToNoise
 from seqbench.measure.diagnostics.spectra import (
@@ -29,24 +29,10 @@ from seqbench.measure.diagnostics.spectra import (
 )
 from seqbench.measure.diagnostics.weights import GradientNorm, SpectralRadius
 from seqbench.measure.flow import gradient_flow
-from seqbench.measure.probe import cotangents
-from seqbench.models.recurrent import Model, Stack, Unroll, as_layer
+from seqbench.models.recurrent import Stack, Unroll, as_layer
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.training import loop as training
-
-
-def moment_of(layer, problem=None, width=None, examples=4, seed=0):
-    """A model of one layer on a batch of a problem."""
-    problem = problem or Adding(20)
-    torch.manual_seed(seed)
-    draws = torch.Generator().manual_seed(seed)
-    stack = layer if isinstance(layer, Stack) else Stack([as_layer(layer)])
-    width = width or stack(torch.zeros(1, 1, problem.input_size), None)[0].shape[-1]
-    model = Model(stack, nn.Linear(width, problem.output_size))
-    batch = problem.sample(examples, draws)
-    return Moment(0, model, problem, batch, cotangents(problem.output_size, draws))
-
 
 # --- the Jacobian of a step ------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ class Moment:
         batch: the probe batch, on the model's device; for a diagnostic of every step, the training
             batch, on the CPU.
         cotangents: [C, O], the directions u of the output flow.
+        clip_norm, clip_value: the trial's; 0: none.
     """
 
     step: int
@@ -31,6 +32,8 @@ class Moment:
     problem: Problem
     batch: Batch
     cotangents: Tensor
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
 
 
 # A number, or a series of them: with an index of its own (lags), or counted from 0.

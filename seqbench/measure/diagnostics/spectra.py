@@ -79,12 +79,8 @@ class SingularValues:
     """
 
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
-        if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
-            raise InputError(f"singular_values: steps = {steps!r}\nallowed: a list, as in [1, 10]")
-        for count in steps:
-            check_counts("singular_values", steps=count)
-        check_counts("singular_values", sequences=sequences)
-        self.steps, self.sequences = sorted(steps), sequences
+        self.steps = check_steps("singular_values", steps, sequences)
+        self.sequences = sequences
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """The singular values of the model's layers at this moment."""
@@ -103,6 +99,16 @@ def check_counts(name: str, **given: int) -> None:
     for key, value in given.items():
         if type(value) is not int or value < 1:
             raise InputError(f"{name}: {key} = {value!r}\nallowed: a whole number, 1 or more")
+
+
+def check_steps(name: str, steps: Sequence[int], sequences: int) -> list[int]:
+    """The steps in ascending order; raises InputError if they, or the sequences, are no counts."""
+    if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
+        raise InputError(f"{name}: steps = {steps!r}\nallowed: a list, as in [1, 10]")
+    for count in steps:
+        check_counts(name, steps=count)
+    check_counts(name, sequences=sequences)
+    return sorted(steps)
 
 
 def exponents(each_Bnn: Iterable[Tensor], count: int | None = None) -> Tensor:
