@@ -1,6 +1,7 @@
 """Good cells of odd kinds, and cells with one fault each: what tests/test_check.py looks at."""
 
 import random
+import threading
 from collections import namedtuple
 
 import numpy as np
@@ -137,6 +138,28 @@ class FloatInTheState(Good):
     def forward(self, x, state=None):
         h, time = (self.start(x), 0.0) if state is None else state
         return self.update(x, h), time + 1.0
+
+
+class DictInTheState(Good):
+    def forward(self, x, state=None):
+        h, memory = (self.start(x), {"c": self.start(x)}) if state is None else state
+        c = 0.9 * memory["c"] + self.update(x, h)
+        return torch.tanh(c), {"c": c}
+
+
+class NestedOutput(Good):
+    """Keeps (h, c) together, so that the output is not the first part."""
+
+    def forward(self, x, state=None):
+        zeros = self.start(x)
+        (h, c), mean = ((zeros, zeros), zeros) if state is None else state
+        c = 0.9 * c + self.update(x, h)
+        return (torch.tanh(c), c), 0.9 * mean + 0.1 * h
+
+
+class EmptyState(Good):
+    def forward(self, x, state=None):
+        return ()
 
 
 class StateWithoutBatch(Good):
@@ -349,6 +372,23 @@ class RandomPlainTensor(Good):
 
     def update(self, x, h):
         return super().update(x, h * self.gain.to(x))
+
+
+class HoldsALock(Good):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.lock = threading.Lock()
+
+
+class HoldsOnToItself(Good):
+    """A copy's function still uses the weights of the cell that it was copied from."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.squash = lambda x, h: torch.tanh(self.linear(torch.cat([x, h], 1)))
+
+    def update(self, x, h):
+        return self.squash(x, h)
 
 
 class Inner:

@@ -40,9 +40,12 @@ FAULTS = [
     (odd.Bidirectional, "construction", "bidirectional = True"),
     (odd.NeedsAState, "shapes", "it runs with a state of zeros, but not with state=None"),
     (odd.Tutorial, "shapes", "it also returns (output, state), not the state alone"),
-    (odd.ReturnsADict, "shapes", "a dict, not a tensor"),
+    (odd.ReturnsADict, "state's nesting", "state is no tensor but a dict"),
+    (odd.EmptyState, "state's nesting", "the state is empty"),
+    (odd.DictInTheState, "state's nesting", "state[1] is no tensor but a dict"),
+    (odd.NestedOutput, "state's nesting", "the first part of the state is a tuple"),
     (odd.Squeezes, "shapes", "at batch 1 the output has shape [8], not [1, n]"),
-    (odd.FloatInTheState, "shapes", "state[1] is no tensor but a float"),
+    (odd.FloatInTheState, "state's nesting", "state[1] is no tensor but a float"),
     (odd.StateWithoutBatch, "shapes", "state[1] has shape [8]: axis 0 is not the batch"),
     (odd.Layer, "shapes", "a layer, not a cell"),
     (odd.TakesOneSequenceToo, "shapes", "a layer, not a cell"),
@@ -64,7 +67,7 @@ FAULTS = [
     (odd.PythonNoise, "random state untouched", "Python's global random state in training mode"),
     (odd.SeedsTorch, "random state untouched", "seeds torch's global generator"),
     (odd.NumpyInitialisation, "random state untouched", "linear.bias differs"),
-    (odd.UnusedParameter, "gradients of parameters", "no gradient arrives at spare"),
+    (odd.UnusedParameter, "every parameter is used", "no gradient arrives at spare"),
     (odd.NaNGradient, "gradients of parameters", "the gradient of spare is NaN or infinite"),
     (odd.NaNGradientAtTheStart, "gradient reaches back", "reaches the initial state is NaN"),
     (odd.DivergesAtOnce, "finite outputs", "outputs are NaN or infinite at step 2"),
@@ -76,6 +79,8 @@ FAULTS = [
     (odd.RoundsToFloat32, "gradients are right", "is not that of finite differences"),
     (odd.PlainTensor, "device", "neither parameters nor buffers: gain"),
     (odd.RandomPlainTensor, "state_dict", "neither parameters nor buffers: gain"),
+    (odd.HoldsALock, "copy", "cannot pickle '_thread.lock' object"),
+    (odd.HoldsOnToItself, "copy", "changes when the original's parameters do"),
     (odd.local(), "import in a new process", "defined inside a function"),
     (odd.Inner.Nested, "import in a new process", "no class 'Inner.Nested'"),
     (odd.Meta, "import in a new process", "no class 'Renamed'"),
@@ -246,5 +251,5 @@ def test_conformance_fails_a_faulty_cell_with_the_advice(tmp_path):
     assert "write h = h * a" in ran.stdout
     assert "TestNothing names no cell; allowed: cell = MyCell" in ran.stdout
     # The rest waits until x is left alone; and TestNothing fails as a whole.
-    counts = f"{1 + len(CHECKS)} failed, 4 passed, {len(CHECKS) - 5} skipped"
+    counts = f"{1 + len(CHECKS)} failed, 5 passed, {len(CHECKS) - 6} skipped"
     assert counts in ran.stdout

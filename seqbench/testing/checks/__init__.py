@@ -1,9 +1,10 @@
 """The checks of a cell, in the order in which they are told."""
 
-from seqbench.testing.checks import contract, gradients, portability
+from seqbench.testing.checks import contract, gradients, nesting, portability
 
 CHECKS = (
     contract.construction,
+    nesting.nesting,
     contract.shapes,
     contract.state_fed_back,
     contract.nothing_changed,
@@ -13,11 +14,13 @@ CHECKS = (
     contract.in_pieces,
     contract.examples_independent,
     gradients.finite_outputs,
+    gradients.parameters_used,
     gradients.parameter_gradients,
     gradients.reaches_back,
     portability.dtype,
     gradients.gradients_are_right,
     portability.device,
+    portability.copies,
     portability.state_dict,
     portability.importable,
 )

@@ -28,16 +28,37 @@ def finite_outputs(subject: Subject) -> None:
 
 
 @check(
-    "gradients of parameters",
+    "every parameter is used",
     "every parameter has a part in the outputs: remove those that have none, and look for detach, "
-    ".data, no_grad and numpy",
+    ".data, no_grad and numpy on the way from it",
+    needs=("finite outputs",),
+)
+def parameters_used(subject: Subject) -> None:
+    """A loss on the outputs has a path to every parameter."""
+    named = _parameter_gradients(subject)
+    if unused := [name for name, grad in named.items() if grad is None]:
+        raise Fault(f"no gradient arrives at {', '.join(unused)}")
+
+
+@check(
+    "gradients of parameters",
+    AT_ZERO,
     needs=("finite outputs",),
 )
 def parameter_gradients(subject: Subject) -> str | None:
-    """A loss on the outputs gives every parameter a finite gradient."""
+    """The gradients that arrive at parameters are finite."""
+    arrived = {name: g for name, g in _parameter_gradients(subject).items() if g is not None}
+    if broken := [name for name, grad in arrived.items() if not grad.isfinite().all()]:
+        raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite")
+    zero = [name for name, grad in arrived.items() if not grad.any()]
+    return f"mind: exactly 0 for {', '.join(zero)}" if zero else None
+
+
+def _parameter_gradients(subject: Subject) -> dict[str, Tensor | None]:
+    """By name: the gradient of a random projection of all outputs, in training mode."""
     layer = subject.layer().train()
-    parameters = {name: p for name, p in subject.module().named_parameters() if p.requires_grad}
-    if not parameters:
+    names = [name for name, p in subject.module().named_parameters() if p.requires_grad]
+    if not names:
         raise NotApplicable("it has no parameters to train")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -45,14 +66,7 @@ def parameter_gradients(subject: Subject) -> str | None:
     _check_outputs(outputs_TBn)
     (outputs_TBn * _cotangent(outputs_TBn)).sum().backward()
     arrived = [p.grad for p in layer.parameters() if p.requires_grad]
-    named = dict(zip(parameters, arrived, strict=True))
-    if unused := [name for name, grad in named.items() if grad is None]:
-        raise Fault(f"no gradient arrives at {', '.join(unused)}")
-    gradients = {name: grad for name, grad in named.items() if grad is not None}
-    if broken := [name for name, grad in gradients.items() if not grad.isfinite().all()]:
-        raise Fault(f"the gradient of {', '.join(broken)} is NaN or infinite", AT_ZERO)
-    zero = [name for name, grad in gradients.items() if not grad.any()]
-    return f"mind: exactly 0 for {', '.join(zero)}" if zero else None
+    return dict(zip(names, arrived, strict=True))
 
 
 @check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import subprocess
@@ -87,6 +88,31 @@ def device(subject: Subject) -> str:
             if part.device.type != where:
                 raise Fault(f"on {where} it returns a tensor on {part.device}" + _plain(subject))
     return f"tried on {where}"
+
+
+@check(
+    "copy",
+    "copy.deepcopy must give a second cell that computes the same: no locks or open files, no "
+    "functions that hold on to the cell, no tensors computed from parameters in the constructor "
+    "(compute them in forward, or use torch.nn.utils.parametrizations)",
+)
+def copies(subject: Subject) -> None:
+    """A copy gives the same numbers: seqbench measures in float64 on one."""
+    layer, x_TBI = subject.layer(), subject.inputs()
+    try:
+        other = copy.deepcopy(layer)
+    except Exception as error:
+        raise Fault(f"copy.deepcopy: {plugins.own_words(error)}" + _plain(subject)) from None
+    with torch.no_grad():
+        found = clone(layer(x_TBI, None))
+        for parameter in layer.parameters():
+            parameter.mul_(0.5)
+        apart = largest_difference(found, other(x_TBI, None))
+    if apart > ROUNDING:
+        raise Fault(
+            f"a copy differs by up to {apart:.2g}, or changes when the original's parameters do"
+            + _plain(subject)
+        )
 
 
 @check(
