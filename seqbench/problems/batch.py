@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -106,12 +106,18 @@ class Capabilities:
     Attributes:
         train_set: how many training sequences there are, over and over in the same order; 0: every
             batch is fresh.
+        symbols: names of the symbols that one-hot columns or tokens stand for.
+        channels: names of the columns of real-valued inputs.
+        classes: names of the classes that are asked for.
         blank_steps: 0-based steps at which nothing is shown and nothing asked; the Jacobian is
             looked at there.
         value_gradient: batch -> d target / d inputs[..., 0], [T, B]; needed by "credit".
     """
 
     train_set: int = 0
+    symbols: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    classes: Sequence[str] = ()
     blank_steps: range | None = None
     value_gradient: Callable[[Batch], Tensor] | None = None
 

@@ -33,6 +33,20 @@ def mean_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor) -> flo
     return (outputs - targets)[weights > 0].double().square().mean().item()
 
 
+def one_hot(symbols_TB: Tensor, size: int, ends_B: Tensor | None = None) -> Tensor:
+    """Each symbol as a column of ones and zeros, [T, B] -> [T, B, size]; after a sequence's end
+    zeros alone.
+
+    Args:
+        ends_B: how many steps each sequence has; None: all T.
+    """
+    T, B = symbols_TB.shape
+    if ends_B is None:
+        return torch.zeros(T, B, size).scatter_(2, symbols_TB[:, :, None], 1.0)
+    inside_TB1 = (torch.arange(T)[:, None] < ends_B)[:, :, None].float()
+    return torch.zeros(T, B, size).scatter_(2, symbols_TB[:, :, None], inside_TB1)
+
+
 def asked_at_end(inputs: Tensor, answers_B: Tensor, ends_B: Tensor | None = None) -> Batch:
     """Sequences that are scored at one step each.
 

@@ -6,13 +6,14 @@ Shapes: T the card's length, S steps, B sequences, n symbols shown.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from seqbench.problems.batch import Baseline, Batch
-from seqbench.problems.kinds import cross_entropy, share_learned
+from seqbench.problems.kinds import cross_entropy, one_hot, share_learned
 
 BLANK = 0  # in inputs and targets; symbols are 1..k, the delimiter is k + 1
 
@@ -30,6 +31,8 @@ class Recall:
         classes: k.
     """
 
+    delimiters: Sequence[int] = (-1,)  # at these steps, counted from the first recall step
+
     def __init__(self, length: int, symbols: int, classes: int) -> None:
         self.length, self.n, self.classes = length, symbols, classes
         self.input_size, self.output_size = classes + 2, classes + 1
@@ -44,26 +47,29 @@ class Recall:
 
     def sample(self, batch_size: int, generator: Generator) -> Batch:
         """Draw `batch_size` sequences, every step scored."""
-        symbols_nB = self.draw_symbols(batch_size, generator)
+        ends_B = self.draw_ends(batch_size, generator)
+        size = (self.n, batch_size)
+        symbols_nB = torch.randint(1, self.classes + 1, size, generator=generator)
+        recall_nB = ends_B - self.n + torch.arange(self.n)[:, None]
         shown_SB = torch.full((self.steps, batch_size), BLANK)
         self.show(shown_SB, symbols_nB, generator)
-        shown_SB[self.delimiter_steps()] = self.classes + 1
-        targets_SB = torch.full((self.steps, batch_size), BLANK)
-        targets_SB[-self.n :] = symbols_nB
-        inputs_SBI = F.one_hot(shown_SB, self.input_size).float()
-        return Batch(inputs_SBI, targets_SB, torch.ones(self.steps, batch_size))
+        marked_dB = ends_B - self.n + torch.tensor(self.delimiters)[:, None]
+        shown_SB.scatter_(0, marked_dB, self.classes + 1)
+        targets_SB = torch.full_like(shown_SB, BLANK).scatter_(0, recall_nB, symbols_nB)
+        inside_SB = torch.arange(self.steps)[:, None] < ends_B
+        return Batch(self.encode(shown_SB, ends_B), targets_SB, inside_SB.float())
 
-    def draw_symbols(self, batch_size: int, generator: Generator) -> Tensor:
-        """1..k, [n, B]."""
-        return torch.randint(1, self.classes + 1, (self.n, batch_size), generator=generator)
+    def draw_ends(self, batch_size: int, generator: Generator) -> Tensor:
+        """How many steps each sequence has, [B]: all."""
+        return torch.full((batch_size,), self.steps)
 
     def show(self, shown_SB: Tensor, symbols_nB: Tensor, generator: Generator) -> None:
         """Put the symbols where they are shown: the first n steps."""
         shown_SB[: self.n] = symbols_nB
 
-    def delimiter_steps(self) -> slice:
-        """0-based: the step before the recall."""
-        return slice(self.steps - self.n - 1, self.steps - self.n)
+    def encode(self, shown_SB: Tensor, ends_B: Tensor) -> Tensor:
+        """The symbols as inputs, [S, B, I]: one-hot."""
+        return one_hot(shown_SB, self.input_size, ends_B)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of each step, [S, B, O] and [S, B] -> [S, B]."""
