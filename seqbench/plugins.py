@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from seqbench.errors import InputError
 
-Kind = Literal["cells", "problems", "diagnostics"]
+Kind = Literal["cells", "problems", "diagnostics", "sections"]
 
 # name -> (spec, one line for `seqbench list`)
 BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
@@ -161,6 +161,7 @@ BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
             "of the state's Jacobian over k steps; options: steps, sequences",
         ),
     },
+    "sections": {},
 }
 
 

@@ -125,6 +125,7 @@ def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=first)
     table = pd.concat(frames, ignore_index=True)
+    table.attrs = next((frame.attrs for frame in frames if frame.attrs), {})
     return table[first + [name for name in table if name not in first]]
 
 

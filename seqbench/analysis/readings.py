@@ -12,6 +12,7 @@ from seqbench.card.status import WITHOUT
 from seqbench.results import Results
 
 WHAT = ["diagnostic", "quantity", "index"]
+AXES = [*TRIAL, "step", "diagnostic", "at"]
 DENSE = 60  # readings of a trial; one with more is drawn in bins
 BINS = 50
 DIGITS = 6  # of what is written

@@ -19,6 +19,7 @@ from seqbench.measure.walk import Transport, Walk, cut
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
+PROBE_SIZE = 32  # sequences
 NEAR = 10  # lags up to here are always recorded
 
 

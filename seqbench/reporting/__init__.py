@@ -1,43 +1,53 @@
-"""Results in, what a person reads out: a page, tables, figures. `seqbench.report` is here."""
+"""DataFrames become pages: what a person reads of a run. `seqbench.report` is the function here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqbench import plugins
 from seqbench.analysis.study import Study
 from seqbench.errors import InputError
+from seqbench.reporting.blocks import Chapter, Part, Section
 from seqbench.results import Results, load, write_atomically
 
 __all__ = ["report"]
 
 
 def report(
-    runs: Results | str | Path | Sequence[Results | str | Path], out: str | Path | None = None
+    runs: Results | str | Path | Sequence[Results | str | Path],
+    out: str | Path | None = None,
+    *,
+    sections: Sequence[str | type] = (),
 ) -> Path:
     """Write a page, its Markdown twin, tables and figures.
 
     Args:
-        runs: a run, opened or its folder, or several: one page with a section each.
+        runs: a run, opened or its folder, or several: one page with a chapter each.
         out: the folder; None: "report" in the first run's folder.
+        sections: further ones, after the bundled: classes, "module:Class" or "file.py:Class".
 
     Returns:
         The page, index.html; beside it report.md, tables/*.csv, figures/*.png and *.svg.
 
     Raises:
-        InputError: no run there, or the folder can't be written.
+        InputError: no run there, no such section, or the folder can't be written.
     """
     given = [runs] if isinstance(runs, Results | str | Path) else list(runs)
     if not given:
         raise InputError(
             "no run to report on\nallowed: at least one folder that `seqbench run` wrote"
         )
+    shown = [*_bundled(), *map(_section, sections)]
     opened = [run if isinstance(run, Results) else load(run) for run in given]
     folder = Path(out) if out is not None else opened[0].path / "report"
+    chapters = [
+        _chapter(name, Study(run), shown) for name, run in zip(_names(opened), opened, strict=True)
+    ]
     try:
         for part in (folder, folder / "tables", folder / "figures"):
             part.mkdir(parents=True, exist_ok=True)
-        _write(opened, folder)
+        _write(chapters, folder)
     except OSError as error:
         raise InputError(
             f"--out {folder}: can't be written: {error.strerror or error}\n"
@@ -46,27 +56,47 @@ def report(
     return folder / "index.html"
 
 
-def _write(runs: list[Results], folder: Path) -> None:
-    """Everything, the page last."""
-    from seqbench.reporting import figures, page, style, views  # matplotlib takes a second
+def _bundled() -> list[Section]:
+    from seqbench.reporting.sections import BUNDLED
 
-    sections = []
-    for name, results in zip(_names(runs), runs, strict=True):
-        counted, svgs = Study(results), {}
-        shown = views.views(counted.readings, results)
-        section = page.Section(name, counted, shown, svgs)
-        for what, table in page.files(counted).items():
-            target = folder / "tables" / f"{section.file(what)}.csv"
-            write_atomically(target, lambda file, table=table: table.to_csv(file, index=False))
-        for what, figure in figures.draw(counted, shown).items():
-            file = section.file(what)
-            svgs[what], png = style.pictures(figure, file)
-            _write_text(folder / "figures" / f"{file}.svg", svgs[what])
+    return [plugins.load(spec)() for spec, _ in BUNDLED.values()]
+
+
+def _section(given: str | type) -> Section:
+    cls = plugins.load(plugins.resolve(given, "sections")) if isinstance(given, str) else given
+    for name in ("title", "blocks"):
+        if not hasattr(cls, name):
+            raise InputError(
+                f"--section {given}: {cls.__name__} has no {name}\n"
+                "allowed: a class with a title and blocks(study), see docs/adding-a-figure.md"
+            )
+    return cls()
+
+
+def _chapter(name: str, study: Study, sections: Sequence[Section]) -> Chapter:
+    parts = [Part(section.title, list(section.blocks(study))) for section in sections]
+    task = study.task
+    return Chapter(name, task.name, task.description, [part for part in parts if part.blocks])
+
+
+def _write(chapters: Sequence[Chapter], folder: Path) -> None:
+    """Everything, the page last."""
+    from seqbench.reporting import markdown, page, style, svg  # matplotlib takes a second
+
+    drawn: dict[str, str] = {}
+    for chapter in chapters:
+        for file, table in chapter.tables().items():
+            target = folder / "tables" / f"{file}.csv"
+            write_atomically(target, lambda to, table=table: table.to_csv(to, index=False))
+        for file, figure in chapter.figures().items():
+            with style.drawing():
+                pictures = svg.pictures(figure.draw(), file)
+            drawn[file] = pictures.inline
+            _write_text(folder / "figures" / f"{file}.svg", pictures.svg)
             target = folder / "figures" / f"{file}.png"
-            write_atomically(target, lambda to, png=png: to.write_bytes(png))
-        sections.append(section)
-    _write_text(folder / "report.md", page.render("report.md", sections))
-    _write_text(folder / "index.html", page.render("page.html", sections))
+            write_atomically(target, lambda to, png=pictures.png: to.write_bytes(png))
+    _write_text(folder / "report.md", markdown.render(chapters))
+    _write_text(folder / "index.html", page.render(chapters, drawn))
 
 
 def _write_text(target: Path, text: str) -> None:

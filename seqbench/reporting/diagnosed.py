@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,9 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from seqbench.analysis.readings import shared_median
 from seqbench.analysis.shapes import TRIAL
 from seqbench.card.status import FINISHED, Status
+from seqbench.measure.diagnostics.picture import Panel
 from seqbench.reporting import style
 from seqbench.reporting.style import GREY
-from seqbench.reporting.views import STEP, Panel, View
+
+if TYPE_CHECKING:
+    from seqbench.reporting.sections.diagnostics import View
 
 POINTS = 48  # of a series; a spectrum of hundreds looks the same
 ENDS = {"start": "before training", "end": "at the end"}
@@ -31,9 +36,9 @@ def draw(view: View, trials: pd.DataFrame, labels: list[str]) -> Figure:
     looks = style.looks(labels)
     rows = view.rows.merge(trials[[*TRIAL, "status"]], on=TRIAL)
     rows = rows[rows["length"].isin(view.lengths)]
-    figure = (_over_steps if view.over == STEP else _over_index)(view, rows, looks)
+    figure = (_over_steps if view.picture.over == "step" else _over_index)(view, rows, looks)
     cells = [style.line(cell, **looks[cell]) for cell in labels if cell in set(rows["cell"])]
-    seen = set(rows["status"]) if view.over == STEP else set()
+    seen = set(rows["status"]) if view.picture.over == "step" else set()
     ends = style.outcomes(seen, ms=3.5)
     style.legend(figure, cells + ends)
     return figure
@@ -41,12 +46,15 @@ def draw(view: View, trials: pd.DataFrame, labels: list[str]) -> Figure:
 
 def _over_steps(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
     """A column a quantity, a row a length; of one quantity, a column a length."""
+    picture = view.picture
     figure, axes = (
-        style.panels(len(view.panels), len(view.lengths), height=1.8)
-        if len(view.panels) > 1
+        style.panels(len(picture.panels), len(view.lengths), height=1.8)
+        if len(picture.panels) > 1
         else style.panels(len(view.lengths), 1, height=2.1)
     )
-    for column, panel in zip(axes.T if len(view.panels) > 1 else axes, view.panels, strict=True):
+    for column, panel in zip(
+        axes.T if len(picture.panels) > 1 else axes, picture.panels, strict=True
+    ):
         here = _of(rows, panel)
         limits = _limits(view, panel, here["value"])
         for ax, length in zip(column, view.lengths, strict=True):
@@ -57,30 +65,34 @@ def _over_steps(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
             ax.set_title(_title(f"{panel.title}, T = {length}"))
             ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             style.thousands(ax)
-    style.label_edges(figure, axes, view.x, [view.y] * len(axes))
+    style.label_edges(figure, axes, picture.x, [picture.y] * len(axes))
     return figure
 
 
 def _over_index(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
     """A column a length and quantity; the start above, the end below."""
-    columns = [(length, panel) for length in view.lengths for panel in view.panels]
+    picture = view.picture
+    columns = [(length, panel) for length in view.lengths for panel in picture.panels]
     figure, axes = style.panels(len(columns), len(ENDS), height=1.9)
     limits = {
-        panel: _limits(view, panel, _ends(_of(rows, panel))["value"]) for panel in view.panels
+        panel: _limits(view, panel, _ends(_of(rows, panel))["value"]) for panel in picture.panels
     }
     for column, (length, panel) in zip(axes.T, columns, strict=True):
         here = _of(rows, panel)
         here = _ends(here[here["length"] == length])
         for ax, (at, told) in zip(column, ENDS.items(), strict=True):
             for cell, group in here[here["at"] == at].groupby("cell", sort=False):
-                _draw_series(ax, group, looks[cell], limits[panel], view.offset)
+                _draw_series(ax, group, looks[cell], limits[panel], picture.offset)
             _finish(ax, view, panel, limits[panel])
             ax.set_title(_title(f"{panel.title}, T = {length}, {told}"))
             if len(here):
-                low, high = here["index"].min() + view.offset, here["index"].max() + view.offset
+                low, high = (
+                    here["index"].min() + picture.offset,
+                    here["index"].max() + picture.offset,
+                )
                 ax.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    style.label_edges(figure, axes, view.x, [view.y] * len(axes))
+    style.label_edges(figure, axes, picture.x, [picture.y] * len(axes))
     return figure
 
 
@@ -103,14 +115,14 @@ def _title(text: str) -> str:
 
 def _limits(view: View, panel: Panel, values: pd.Series) -> tuple[float, float]:
     """The range of what is finite and of the lines beside it, with a margin."""
-    known = values[np.isfinite(values) & ((values > 0) | (not view.log))]
+    known = values[np.isfinite(values) & ((values > 0) | (not view.picture.log))]
     known = np.concatenate([known.to_numpy(float), panel.lines])
     if not len(known):
-        return (0.5, 2.0) if view.log else (-1.0, 1.0)
+        return (0.5, 2.0) if view.picture.log else (-1.0, 1.0)
     low, high = known.min(), known.max()
-    if view.floor is not None:
-        low = max(low, min(view.floor, high - 1))
-    if view.log:
+    if view.picture.floor is not None:
+        low = max(low, min(view.picture.floor, high - 1))
+    if view.picture.log:
         room = max((high / low) ** MARGIN, 1.1)
         return low / room, high * room
     room = MARGIN * (high - low) or 0.5 * abs(high) or 0.5
@@ -178,12 +190,6 @@ def _beyond(limits: tuple[float, float]) -> tuple[float, float]:
 def _finish(ax: Axes, view: View, panel: Panel, limits: tuple[float, float]) -> None:
     for level in panel.lines:
         ax.axhline(level, color=GREY, lw=0.8, ls=(0, (1, 2)), zorder=1)
-    if view.log:
+    if view.picture.log:
         ax.set_yscale("log")
     ax.set_ylim(*limits)
-
-
-def odd_values(view: View) -> bool:
-    """Whether a reading is infinite, or 0 on a log axis."""
-    values = view.rows.loc[view.rows["quantity"].isin({p.quantity for p in view.panels}), "value"]
-    return bool(np.isinf(values).any() or (view.log and (values <= 0).any()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterable
@@ -28,8 +27,6 @@ DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
 LEGEND_ROW = 0.17  # inches
-PNG_DPI = 120
-RASTER_DPI = 150  # of what is a picture inside an SVG
 
 SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -162,18 +159,3 @@ def outcomes(seen: Iterable[str], **look) -> list[Line2D]:
 def thousands(ax: Axes) -> None:
     """Steps as 1,500."""
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-
-
-def pictures(figure: Figure, salt: str) -> tuple[str, bytes]:
-    """A figure as SVG and PNG, the same bytes for the same data."""
-    svg, png = io.StringIO(), io.BytesIO()
-    with drawing(), mpl.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-        figure.set_layout_engine("none")  # all is in its place now, and placing takes long
-        figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return re.sub(r' (?:d|x|y)="[^"]*"', _rounded, svg.getvalue()), png.getvalue()
-
-
-def _rounded(attribute: re.Match) -> str:
-    """Coordinates in tenths of a point: far fewer bytes, and nobody can see it."""
-    return re.sub(r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}", attribute[0])

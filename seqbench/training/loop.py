@@ -23,13 +23,12 @@ from seqbench.measure.diagnostics import instruments
 from seqbench.measure.diagnostics.instruments import Readings
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
-from seqbench.measure.probe import cotangents
+from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
 from seqbench.training.objective import evaluate, gradient_of_loss, make_optimizer
 
-PROBE_SIZE = 32
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
 
 
@@ -121,7 +120,7 @@ class _Run:
         self.probe = problem.sample(PROBE_SIZE, probe_draws).to(device)
         self.u_CO = cotangents(problem.output_size, probe_draws)
         self.watch = _Watch()
-        self.readings = Readings(instruments.make(trial.recording.diagnostics, problem))
+        self.readings = Readings(instruments.make(trial.recording.diagnostics, problem), trial)
         self.losses: list[Tensor] = []  # since the last evaluation, on the device
         self.norms: list[Tensor] = []
 

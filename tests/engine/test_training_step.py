@@ -13,7 +13,7 @@ from seqbench.engine.cut import GRAPH_BUDGET, Cut, choose, footprint, rule
 from seqbench.models.recurrent import Stack, Unroll, build
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
-from seqbench.reporting.words import truncation
+from seqbench.reporting.sections.head import truncation
 from seqbench.training import loop as training
 from seqbench.training.objective import gradient_of_loss
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from seqbench.card.task import Trial
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.state import measuring, widened
 from seqbench.problems.batch import capabilities
 
@@ -30,6 +32,20 @@ class Credit:
                 "recording.diagnostics: credit means nothing for this problem, which has no "
                 "value_gradient\nallowed: adding, or another problem that has one"
             )
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """Both numbers against the training step, with their ideals."""
+        caption = (
+            "How the answer depends on the input values of the probe batch. At marked steps: the "
+            "slope of d answer / d value on what it should be; ideal: 1. At unmarked steps: the "
+            "mean of |d answer / d value|; ideal: 0. Dotted: the ideal. No cell's state is in it, "
+            "so cells can be compared."
+        )
+        panels = (
+            Panel(quantity="at marked steps", lines=(1.0,)),
+            Panel(quantity="size at unmarked steps", lines=(0.0,)),
+        )
+        return [Picture(title="Credit", caption=caption, panels=panels, y="d answer / d value")]
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""

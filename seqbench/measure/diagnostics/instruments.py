@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqbench import plugins
-from seqbench.card.task import Diagnostic
+from seqbench.card.task import Diagnostic, Trial
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.moment import Moment
 
@@ -67,8 +67,9 @@ def make(asked: Sequence[Diagnostic], problem: Any) -> list[Instrument]:
 class Readings:
     """What a trial's instruments have said so far."""
 
-    def __init__(self, instruments: Sequence[Instrument]) -> None:
+    def __init__(self, instruments: Sequence[Instrument], trial: Trial) -> None:
         self.instruments = instruments
+        self.pictures = {one.label: _pictures(one, trial) for one in instruments}
         self.taken: list[tuple[int, str, str, Any]] = []  # step, diagnostic, quantity, value
         self.waiting: list[tuple[int, str, str, Any]] = []  # the same, values still on the device
         self.done: set[tuple[str, int]] = set()
@@ -107,7 +108,8 @@ class Readings:
         self.waiting = []
 
     def table(self) -> pd.DataFrame:
-        """All readings: step, diagnostic, quantity, index (a lag, a rank, or 0), value."""
+        """All readings: step, diagnostic, quantity, index (a lag, a rank, or 0), value; in
+        attrs["pictures"] how each diagnostic is drawn: label -> its Pictures as JSON."""
         self.gather()
         columns = {name: [] for name in COLUMNS}
         for step, label, quantity, value in self.taken:
@@ -119,7 +121,15 @@ class Readings:
         joined = {name: np.concatenate(parts or [[]]) for name, parts in columns.items()}
         types = {"step": "int64", "index": "int64", "value": "float64"}
         table = pd.DataFrame(joined).astype(types)
-        return table.sort_values("step", kind="stable", ignore_index=True)
+        table = table.sort_values("step", kind="stable", ignore_index=True)
+        table.attrs["pictures"] = self.pictures  # parquet keeps them beside the readings
+        return table
+
+
+def _pictures(one: Instrument, trial: Trial) -> list[str]:
+    if not hasattr(one.measure, "pictures"):
+        return []
+    return [picture.model_dump_json() for picture in one.measure.pictures(trial)]
 
 
 def _rows(one: Instrument, moment: Moment) -> list[tuple[int, str, str, Any]]:

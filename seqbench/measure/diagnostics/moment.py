@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
 from torch import Tensor
 
+from seqbench.card.task import Trial
+from seqbench.measure.diagnostics.picture import Picture
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
@@ -54,3 +56,6 @@ class Diagnostic(Protocol):
 
     def check(self, problem: Any) -> None:
         """Optional. Raises InputError where the diagnostic means nothing for this problem."""
+
+    def pictures(self, trial: Trial) -> Sequence[Picture]:
+        """Optional. How a report draws it; else from the form of its values alone."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqbench.card.task import Trial
 from seqbench.engine.chain import unflatten
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Picture
 from seqbench.measure.state import measuring, zero_state
 from seqbench.models.recurrent import Unroll
 
@@ -25,6 +27,15 @@ class Saturation:
     Source: Glorot & Bengio 2010, AISTATS, section 3; for gates: Karpathy et al. 2016,
     arXiv:1506.02078, section 4.2 (there below 0.1 and above 0.9 too).
     """
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """A panel a share, against the training step."""
+        caption = (
+            "Shares over all units, steps and probe sequences: gates below 0.1 (shut) and above "
+            "0.9 (open); tanh units beyond 0.9 in size; rectified units that are 0 at every step "
+            "of every sequence (dead)."
+        )
+        return [Picture(title="Saturation", caption=caption, lines=(0.0, 1.0), y="share")]
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """By layer and gate."""

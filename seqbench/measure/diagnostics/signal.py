@@ -8,9 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from seqbench.card.task import Trial
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.diagnostics.spectra import check_counts
-from seqbench.measure.probe import Group, walk_back
+from seqbench.measure.probe import PROBE_SIZE, Group, walk_back
 
 
 class SignalToNoise:
@@ -33,6 +35,24 @@ class SignalToNoise:
     def __init__(self, boundaries: int = 32) -> None:
         check_counts("signal_to_noise", boundaries=boundaries)
         self.boundaries = boundaries
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """By lag at both ends of training, with the level of no signal."""
+        level = -0.5 * math.log10(PROBE_SIZE - 1)
+        caption = (
+            "log10 of the size of the mean gradient over the probe's examples, by their scatter "
+            "about that mean, at lag k: how far they agree. Output flow, from the last anchor, and "
+            "loss flow. Dotted: 1/sqrt(B − 1), about what B examples with nothing in common give; "
+            f"here B is {PROBE_SIZE}, and a value there is no signal."
+        )
+        panels = (
+            Panel(quantity="output, anchor *", title="output flow", lines=(level,)),
+            Panel(quantity="loss", title="loss flow", lines=(level,)),
+        )
+        return [
+            Picture(title="Signal to noise", caption=caption, panels=panels, over="index",
+                    x="lag k: steps back from the anchor", y="log10 of signal by noise")
+        ]  # fmt: skip
 
     def __call__(self, moment: Moment) -> dict[str, pd.Series]:
         """Series over lags."""

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from seqbench.card.task import Trial
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.jacobian import jacobians, last_steps
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 
 SWEEPS = 100  # at most; a long product needs two or three
 CLOSE = 1e-8  # decades
@@ -43,6 +45,34 @@ class Lyapunov:
         if exponents != "all":
             check_counts("lyapunov", exponents=exponents)
         self.window, self.sequences, self.exponents = window, sequences, exponents
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The spectrum at both ends of training, and its largest against the step."""
+        where = (
+            f"natural log per step, mean over {self.sequences} probe sequences, over their last "
+            f"{self.window} steps (of the blanks where the problem has them; fewer where there "
+            "are fewer)"
+        )
+        spectrum = Picture(
+            title="Lyapunov exponents",
+            caption="How fast nearby states part (above 0) or meet (below) under the same inputs, "
+            f"{where}; the largest first. Dotted: 0.",
+            panels=(Panel(quantity="exponent", title="exponents", lines=(0.0,)),),
+            over="index",
+            x="rank",
+            y="exponent, per step",
+            offset=1,
+            infinite="zeros",
+        )
+        largest = Picture(
+            name="largest",
+            title="The largest Lyapunov exponent over training",
+            caption=f"The first of the exponents, {where}. Dotted: 0.",
+            panels=(Panel(quantity="exponent", title="largest exponent", lines=(0.0,), index=0),),
+            y="exponent, per step",
+            infinite="zeros",
+        )
+        return [spectrum, largest]
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """The exponents of the model's layers at this moment."""
@@ -81,6 +111,22 @@ class SingularValues:
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
         self.steps = check_steps("singular_values", steps, sequences)
         self.sequences = sequences
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The values by rank, a panel for each k, at both ends of training."""
+        caption = (
+            "log10 of the singular values of d s_T / d s_(T−k), the largest first: in how many "
+            "directions of the state a gradient survives k steps, and how much of it. Mean over "
+            f"{self.sequences} probe sequences. T: the last step (of the blanks where the problem "
+            "has them). Dotted: 0, neither grown nor shrunk."
+        )
+        panels = tuple(
+            Panel(quantity=f"over {k} steps", title=f"k = {k}", lines=(0.0,)) for k in self.steps
+        )
+        return [
+            Picture(title="Singular values", caption=caption, panels=panels, over="index",
+                    x="rank", y="log10, decades", floor=-20.0, offset=1)
+        ]  # fmt: skip
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """The singular values of the model's layers at this moment."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqbench.card.task import Trial
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 
 MOST_GATES = 8
 GATES = {nn.LSTM: "ifgo", nn.LSTMCell: "ifgo", nn.GRU: "rzn", nn.GRUCell: "rzn"}
@@ -22,6 +24,18 @@ class SpectralRadius:
 
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """A panel a matrix, against the training step."""
+        caption = (
+            "The largest modulus of the eigenvalues of each recurrent matrix; of a gated cell, of "
+            "each gate's. Dotted: 1. It is a property of the weights alone: neither the slopes of "
+            "the units nor the gates are in it."
+        )
+        return [
+            Picture(title="Spectral radius", caption=caption, lines=(1.0,), prefix="layers.0.",
+                    y="spectral radius")
+        ]  # fmt: skip
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """By matrix."""
@@ -69,6 +83,18 @@ class GradientNorm:
     """
 
     when = "step"
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The norm of all parameters, with the level of clipping."""
+        clip = trial.training.clip_norm
+        clipped = f" Dotted: the norm {clip:g} to which longer ones were clipped." if clip else ""
+        caption = (
+            "The norm of the training gradient, of all parameters together, before any clipping."
+            f"{clipped} diagnostics.csv has each parameter's."
+        )
+        level = (clip,) if clip else ()
+        panels = (Panel(quantity="all", title="all parameters", lines=level),)
+        return [Picture(title="Gradient norm", caption=caption, panels=panels, y="norm", log=True)]
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """By parameter, and "all"."""

@@ -1,0 +1,149 @@
+"""What a report is made of: chapters (one a run) of sections of blocks.
+
+A renderer knows these and nothing else; a section makes them and knows no format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import pandas as pd
+
+if TYPE_CHECKING:  # slow to import, and not needed to say what a block is
+    from matplotlib.figure import Figure as Drawing
+
+    from seqbench.analysis.study import Study
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs, or a list. What stands between two ` is code.
+
+    Attributes:
+        lines: a paragraph or an entry each.
+        style: note: small print; verbatim: as it stands, such as a card.
+        head: bold words before the first line.
+    """
+
+    lines: Sequence[str]
+    style: Literal["plain", "note", "numbered", "bullets", "verbatim"] = "plain"
+    head: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers: a CSV file, and how they are read.
+
+    Attributes:
+        name: of the file; "": none is written.
+        frame: what the file has; None: none is written.
+        heads: above the columns; none: there is the file alone.
+        rows: in words, made of the same frame.
+        align: "l" or "r" for each column.
+        stubs: how many columns name a row; where the first repeats, it is written once.
+        title: for those who do not see the heading above it.
+    """
+
+    name: str = ""
+    frame: pd.DataFrame | None = None
+    heads: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    align: str = ""
+    stubs: int = 1
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture.
+
+    Attributes:
+        name: of its files.
+        title: of the picture; not repeated where the section has the same.
+        caption: how to read it.
+        draw: returns it, of data that were counted before.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[], Drawing]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that stay folded until somebody asks.
+
+    Attributes:
+        summary: what is shown of them.
+        blocks: what is not.
+    """
+
+    summary: str
+    blocks: Sequence[Text | Table | Figure]
+
+
+Block = Text | Table | Figure | Fold
+
+
+class Section(Protocol):
+    """A class with a title; nothing to inherit, built without arguments."""
+
+    title: str
+
+    def blocks(self, study: Study) -> Iterable[Block]:
+        """What it has to show of a run; nothing: the section is left out."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a chapter, its blocks made."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A run in a report.
+
+    Attributes:
+        name: of its files and its place on the page; "" where it is the only one.
+        title: the task's.
+        lead: what the task is about.
+        parts: its sections.
+    """
+
+    name: str
+    title: str
+    lead: str
+    parts: Sequence[Part]
+
+    @property
+    def id(self) -> str:
+        """Its place on the page."""
+        return self.name or self.title
+
+    def file(self, what: str) -> str:
+        """A file's name, without its suffix."""
+        return f"{self.name}-{what}" if self.name else what
+
+    def leaves(self) -> Iterable[Text | Table | Figure]:
+        """Every block, those that are folded too."""
+        for part in self.parts:
+            for block in part.blocks:
+                yield from block.blocks if isinstance(block, Fold) else [block]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What is written as CSV: the file's name -> its table."""
+        return {
+            self.file(block.name): block.frame
+            for block in self.leaves()
+            if isinstance(block, Table) and block.frame is not None
+        }
+
+    def figures(self) -> dict[str, Figure]:
+        """What is drawn: the file's name -> the figure."""
+        return {self.file(b.name): b for b in self.leaves() if isinstance(b, Figure)}

@@ -1,0 +1,16 @@
+"""What a report shows of a run: a Study in, blocks out; one section a file, in this order."""
+
+# name -> (where its class lies, one line for `seqbench list`)
+BUNDLED: dict[str, tuple[str, str]] = {
+    "head": ("seqbench.reporting.sections.head:Head", "what was run, in a sentence"),
+    "seen": ("seqbench.reporting.sections.seen:Seen", "what was seen, in a few sentences"),
+    "glance": ("seqbench.reporting.sections.glance:Glance", "a line a cell"),
+    "comparison": ("seqbench.reporting.sections.comparison:Comparison", "cells by length"),
+    "flow": ("seqbench.reporting.sections.flow:Flow", "the output flow against lag"),
+    "reach": ("seqbench.reporting.sections.reach:Reach", "half-life and horizon against length"),
+    "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
+    "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
+    "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
+    "diagnostics": ("seqbench.reporting.sections.diagnostics:Diagnostics", "further diagnostics"),
+    "made": ("seqbench.reporting.sections.made:Made", "cells, rates, versions, the card"),
+}

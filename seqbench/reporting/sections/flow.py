@@ -1,0 +1,137 @@
+"""S(k) against lag: a panel a length, before training and at the end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import figure as mpl
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from seqbench.analysis import shapes
+from seqbench.analysis.opening import OPEN
+from seqbench.analysis.study import Study
+from seqbench.card.status import Status
+from seqbench.reporting import style
+from seqbench.reporting.blocks import Figure, Table
+from seqbench.reporting.style import GREY, INK
+
+FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
+LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
+CAPTION = (
+    "S(k): how many decades less of the gradient arrives k steps back than at the anchor. Thick: "
+    "median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed. Trials that "
+    "were solved and trials whose budget ran out are drawn apart. Shaded: the lags that the "
+    "problem needs, from the smallest to the largest over the probe; triangles: their medians. "
+    "Dotted: a thousandth. Lines that leave a panel go on below; the tables have the numbers."
+)
+
+
+class Flow:
+    """How far back the gradient reaches."""
+
+    title = "Output flow against lag"
+
+    def blocks(self, study: Study) -> list[Figure | Table]:
+        """The figure, and what is read off it."""
+        shape, files = data(study), [Table("flow_read_off", study.offs),
+                                     Table("needed_lags", study.needs)]  # fmt: skip
+        if shape.empty:
+            return files
+        plot = partial(draw, shape, study.needs, study.labels)
+        return [Figure("flow", self.title, CAPTION, plot), *files]
+
+
+def data(study: Study) -> pd.DataFrame:
+    """S(k) of the last anchor, with what became of each trial."""
+    shape = study.shape[study.shape["main_anchor"] & study.shape["s"].notna()]
+    return shape.merge(study.results.trials[[*shapes.TRIAL, "status"]], on=shapes.TRIAL)
+
+
+def draw(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> mpl.Figure:
+    """A column a length: the start above, the end below.
+
+    Args:
+        shape: from `data`.
+        needs: from `shapes.needed_lags`.
+        labels: the cells, in the card's order.
+    """
+    lengths, looks = sorted(shape["length"].unique()), style.looks(labels)
+    figure, axes = style.panels(len(lengths), 2)
+    for i, length in enumerate(lengths):
+        here, (start, end) = shape[shape["length"] == length], axes[:, i]
+        for ax, at, told in ((start, "start", "before training"), (end, "end", "at the end")):
+            _mark_needs(ax, needs[needs["length"] == length])
+            rows = here[here["at"] == at]
+            if at == "start":  # nothing has become of a trial yet
+                rows = rows.assign(status="start")
+            for (cell, status), group in rows.groupby(["cell", "status"], sort=False):
+                _draw_shape(
+                    ax, group, looks[cell], None if status == "start" else Status(status).marker
+                )
+            ax.set_title(f"T = {length}, {told}")
+        _limit(start, end, here)
+    style.label_edges(figure, axes, "lag k: steps back from the anchor", ["S(k), decades"] * 2)
+    style.legend(figure, _flow_legend(shape, looks))
+    return figure
+
+
+def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str | None) -> None:
+    """The median over seeds; the band from p10 to p90 over examples, each a median over seeds.
+
+    At the end each seed as a thin line too: seeds of one cell may part, and then nothing is where
+    their middle is.
+    """
+    if marker:
+        for _, seed in rows.groupby("seed"):
+            ax.plot(seed["lag"], seed["s"], lw=0.7, alpha=0.45, **look)
+    by_lag = rows.groupby("lag")
+    mean = by_lag[["s", "p10", "p90"]].median().clip(lower=3 * FLOOR - 300)
+    hollow = by_lag["hollow"].any()
+    ax.fill_between(mean.index, mean["p10"], mean["p90"], color=look["color"], alpha=0.16, lw=0)
+    ax.plot(mean.index, mean["s"], **look)
+    spots = np.unique(np.linspace(0, len(mean) - 1, 6).round().astype(int)) if marker else []
+    shown = hollow.to_numpy().copy()
+    shown[spots] = True
+    for empty in (False, True):
+        points = mean["s"][shown & (hollow.to_numpy() == empty)]
+        face = "white" if empty else look["color"]
+        ax.plot(points.index, points, marker or "o", ms=4.2, mfc=face, mec=look["color"], mew=0.9,
+                zorder=3)  # fmt: skip
+
+
+def _mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
+    """Shade where the needed lags lie over the probe, and point at each median."""
+    main_anchor = needs["anchor"].max()
+    for need in needs[needs["anchor"] == main_anchor].itertuples():
+        if need.low < need.high:
+            ax.axvspan(need.low, need.high, color="#000000", alpha=0.055, lw=0, zorder=0)
+        else:
+            ax.axvline(need.low, color=GREY, lw=0.8, zorder=0)
+        ax.plot(need.median, 1.0, "v", color=INK, ms=4.5, clip_on=False, zorder=4,
+                transform=ax.get_xaxis_transform())  # fmt: skip
+    ax.axhline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
+
+
+def _limit(start: Axes, end: Axes, rows: pd.DataFrame) -> None:
+    """The same range for the start and the end of a length."""
+    known = rows.loc[rows["at"] != "", "s"]
+    low, high = max(FLOOR, min(known.min(), -LEAST_SPAN)), max(known.max(), 0.0)
+    for ax in (start, end):
+        ax.set_ylim(low - 0.04 * (high - low), high + 0.07 * (high - low))
+        ax.set_xlim(-0.02 * rows["lag"].max(), 1.02 * rows["lag"].max())
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _flow_legend(shape: pd.DataFrame, looks: dict[str, dict]) -> list:
+    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(shape["cell"])]
+    seen = set(shape.loc[shape["at"] == "end", "status"])
+    outcomes = style.outcomes(seen, ms=4.5)
+    needed = [style.mark("median needed lag", "v", ms=4.5)]
+    level = [style.line("a thousandth", color=GREY, lw=0.7, ls=(0, (1, 2)))]
+    zeros = [style.mark("over 5 % exact zeros", "o", ms=4.5, mfc="white")]
+    return cells + outcomes + needed + level + (zeros if shape["hollow"].any() else [])

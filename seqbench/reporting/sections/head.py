@@ -1,0 +1,68 @@
+"""What was run, in a sentence."""
+
+from __future__ import annotations
+
+from seqbench.analysis.study import Study
+from seqbench.card import task as cards
+from seqbench.card.extend import differences, reopened
+from seqbench.card.status import Status
+from seqbench.card.task import Task
+from seqbench.reporting.blocks import Text
+from seqbench.reporting.words import count, join
+from seqbench.results import Results
+
+
+class Head:
+    """Stands under the title."""
+
+    title = ""
+
+    def blocks(self, study: Study) -> list[Text]:
+        """One paragraph."""
+        told = [what_was_run(study.results), changes(study.task)]
+        return [Text([" ".join(filter(None, told))], "note")]
+
+
+def what_was_run(results: Results) -> str:
+    """One sentence: problem, protocol, cells, lengths, seeds, and how the trials ended."""
+    task, statuses = results.task, results.trials["status"].value_counts()
+    options = ", ".join(f"{key} {value}" for key, value in task.problem.options.items())
+    ended = [f"{int(statuses[one]):,} {one.word}" for one in Status if one in statuses]
+    lengths = "length" if len(task.lengths) == 1 else "lengths"
+    name = task.problem.name.rpartition(":")[2]
+    return (
+        f"The {name} problem{f' ({options})' if options else ''}; cells "
+        f"{join(cell.label for cell in task.cells)}; {lengths} {join(task.lengths)}; "
+        f"{count(task.seeds, 'seed')} each. {count(len(results.trials), 'trial')} of at most "
+        f"{task.training.steps:,} steps: {join(ended)}.{truncation(task)}"
+    )
+
+
+def truncation(task: Task) -> str:
+    """A sentence that the gradient was cut off, since that changes what is learned; or nothing."""
+    windows, segment = task.training.truncate, task.training.segment
+    if not windows:
+        return ""
+    each = "chosen by rule" if segment == "auto" else f"of {count(segment, 'step')}"
+    return (
+        " Truncated back-propagation: in training no gradient was handed on between windows of "
+        f"{count(windows, 'segment')} {each}, counted from the end of the sequence; the measured "
+        "flow is not truncated."
+    )
+
+
+def changes(task: Task) -> str:
+    """What a run has changed of the bundled card of its name; empty if nothing."""
+    if task.name not in cards.bundled():
+        return ""
+    card = cards.load(task.name)
+    task = reopened(task, card)
+    keys = ("lengths", "seeds", "cells")
+    changed = [key for key in keys if getattr(card, key) != getattr(task, key)]
+    changed += [key for key, _, _ in differences(card, task)]
+    if not changed:
+        return ""
+    return (
+        f"This run differs from the bundled card in {join(changed)}; the description and the "
+        "deviations are the bundled card's."
+    )

@@ -1,0 +1,97 @@
+"""Learning curves: loss against step, a panel a length, a line a trial, every baseline."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib import figure as mpl
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from seqbench.analysis import shapes
+from seqbench.analysis.study import Study
+from seqbench.card.status import FINISHED, Status
+from seqbench.reporting import style
+from seqbench.reporting.blocks import Figure
+from seqbench.reporting.style import GREY
+
+
+class Learning:
+    """How the loss fell."""
+
+    title = "Learning curves"
+
+    def blocks(self, study: Study) -> list[Figure]:
+        """The figure, where a trial was evaluated."""
+        curves, baselines = data(study)
+        if curves.empty:
+            return []
+        trials = study.results.trials
+        caption = (
+            "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
+            "knowledge earns."
+            + " Dots: solved from here on."
+            * bool(trials["status"].isin(FINISHED).any())
+        )
+        plot = partial(draw, curves, baselines, trials, study.labels)
+        return [Figure("loss", self.title, caption, plot)]
+
+
+def data(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The evaluations, and the baselines: length, name, loss."""
+    rows = {
+        (length, name): loss
+        for (_, length, _), summary in shapes.summaries(study.results).items()
+        for name, loss in (summary.get("baselines") or {}).items()
+    }
+    told = [(length, name, loss) for (length, name), loss in rows.items()]
+    curves = study.results.curves
+    return curves[curves["loss"].notna()], pd.DataFrame(told, columns=["length", "name", "loss"])
+
+
+def draw(
+    curves: pd.DataFrame, lines: pd.DataFrame, trials: pd.DataFrame, labels: list[str]
+) -> mpl.Figure:
+    """A panel a length.
+
+    Args:
+        curves, lines: from `data`.
+        trials: of the results, for what became of each.
+        labels: the cells, in the card's order.
+    """
+    lengths, looks = sorted(curves["length"].unique()), style.looks(labels)
+    greys = {
+        name: {"color": GREY, "lw": 1.0, "ls": ls}
+        for name, ls in zip(lines["name"].unique(), ["-", "--", ":", "-."] * 9, strict=False)
+    }
+    figure, axes = style.panels(len(lengths), 1, height=2.3)
+    for ax, length in zip(axes[0], lengths, strict=True):
+        for row in lines[lines["length"] == length].itertuples():
+            ax.axhline(row.loss, zorder=1, **greys[row.name])
+        here = curves[curves["length"] == length]
+        for (cell, seed), trial in here.groupby(["cell", "seed"], sort=False):
+            ax.plot(trial["step"], trial["loss"], lw=1.1, alpha=0.9, **looks[cell])
+            _mark_outcome(ax, trials, (cell, length, seed), trial, looks[cell]["color"])
+        ax.set_title(f"T = {length}")
+        ax.set_yscale("log")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        style.thousands(ax)
+    style.label_edges(figure, axes, "training step", ["loss on evaluation sequences"])
+    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(curves["cell"])]
+    told = [style.line(f"baseline: {name}", **look) for name, look in greys.items()]
+    style.legend(figure, [*cells, style.mark("solved", "o", ms=5, mec="white"), *told])
+    return figure
+
+
+def _mark_outcome(
+    ax: Axes, trials: pd.DataFrame, key: tuple, curve: pd.DataFrame, colour: str
+) -> None:
+    """A dot where the trial was solved, a cross where it diverged."""
+    trial = trials.set_index(shapes.TRIAL).loc[key]
+    if pd.notna(trial["solved_at"]):
+        at = curve[curve["step"] == trial["solved_at"]]
+        ax.plot(at["step"], at["loss"], "o", color=colour, ms=5.5, mec="white", zorder=4)
+    elif trial["status"] == Status.DIVERGED:
+        ax.plot(curve["step"].iloc[-1], curve["loss"].iloc[-1], "X", color=colour, ms=7,
+                mec="white", zorder=4)  # fmt: skip

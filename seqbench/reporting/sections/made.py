@@ -1,0 +1,102 @@
+"""How it was made: the paper, the cells, learning rates, versions, the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from seqbench.analysis.comparison import without_folder
+from seqbench.analysis.study import Study
+from seqbench.card.task import Task
+from seqbench.reporting.blocks import Block, Fold, Table, Text
+from seqbench.reporting.command import reproduce
+from seqbench.reporting.words import DASH, join
+from seqbench.results import Results
+
+HEADS = ("cell", "what", "hidden size", "layers", "learning rate", "parameters", "options")
+
+
+class Made:
+    """All that is needed to run it again."""
+
+    title = "What was run"
+
+    def blocks(self, study: Study) -> Iterator[Block]:
+        """Paper and deviations, cells, seconds, versions, the command, the card."""
+        task = study.task
+        if task.paper:
+            yield Text([task.paper], head="Paper.")
+        if task.deviations:
+            yield Text(task.deviations, "bullets", head="Deviations.")
+        yield Text([learning_rates(study.results)], head="Learning rate.")
+        yield Table("cells", study.cells, HEADS, cell_rows(study.cells), "llrrrrl", title="Cells")
+        yield Text(["(median)."], head="Seconds a trial")
+        heads = ["cell", *(f"T = {length}" for length in task.lengths)]
+        yield Table(heads=heads, rows=second_rows(study), align="l" + "r" * len(task.lengths),
+                    title="Seconds a trial")  # fmt: skip
+        if not study.rates.empty:
+            yield Table("tuning", study.rates)
+        for head, key in (("Versions.", "versions"), ("Machine.", "machine")):
+            told = distinct(study.results.records, key)
+            if told:
+                yield Text([f"{'; '.join(told)}."], head=head)
+        command, needs_card = reproduce(task)
+        saved = ", with the card below saved under that name" if needs_card else ""
+        yield Text([f"`{command}`{saved}"], head="Again.")
+        yield Fold("The card, as it was resolved", [Text([card(task)], "verbatim")])
+
+
+def cell_rows(table: pd.DataFrame) -> list[list[str]]:
+    """What each cell was, in words."""
+    return [
+        [row.cell, row.use, str(row.hidden_size), str(row.layers), f"{row.learning_rate:g}",
+         row.parameters or DASH, row.options or DASH]
+        for row in table.itertuples()
+    ]  # fmt: skip
+
+
+def second_rows(study: Study) -> list[list[str]]:
+    """Seconds of a trial, a row a cell and a column a length."""
+    table = study.seconds.reindex(columns=study.task.lengths)
+    return [
+        [cell, *(DASH if pd.isna(value) else f"{value:,.1f}" for value in row)]
+        for cell, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+
+
+def learning_rates(results: Results) -> str:
+    """One rate for all, or each cell's own, and how they were chosen."""
+    training, tuning = results.task.training, results.task.tuning
+    rates = {
+        cell.label: cell.learning_rate or training.learning_rate for cell in results.task.cells
+    }
+    each = join(f"{rate:g} ({cell})" for cell, rate in rates.items())
+    if tuning is None and len(set(rates.values())) == 1:
+        return f"One learning rate for all cells: {next(iter(rates.values())):g}."
+    if tuning is None:
+        return f"A learning rate for each cell: {each}."
+    seeds = range(tuning.first_seed, tuning.first_seed + tuning.seeds)
+    return (
+        f"Chosen for each cell from {join(f'{rate:g}' for rate in tuning.learning_rates)}: most "
+        f"trials solved, then fewest steps, then lowest loss, at T = {join(tuning.lengths)} on "
+        f"{'seed' if tuning.seeds == 1 else 'seeds'} {join(seeds)}, which the report does not "
+        f"show otherwise. The choice: {each}. tuning.csv has every rate that was tried."
+    )
+
+
+def distinct(records: dict[str, dict], key: str) -> list[str]:
+    """The different versions or machines, in words, each once."""
+    told = [
+        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record[key].items())
+        for record in records.values()
+        if record.get(key)
+    ]
+    return list(dict.fromkeys(told))
+
+
+def card(task: Task) -> str:
+    """The card, without the folders of somebody's files."""
+    cells = [cell.model_copy(update={"use": without_folder(cell.use)}) for cell in task.cells]
+    problem = task.problem.model_copy(update={"name": without_folder(task.problem.name)})
+    return task.model_copy(update={"cells": cells, "problem": problem}).to_toml()

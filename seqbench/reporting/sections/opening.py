@@ -1,0 +1,194 @@
+"""Did the flow open before, after or without the loss falling? And how far was it open before?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib import figure as mpl
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from seqbench.analysis import opening
+from seqbench.analysis.falling import Intervention, interventions, rank_correlation
+from seqbench.analysis.opening import OPEN
+from seqbench.analysis.study import Study
+from seqbench.card.status import Status
+from seqbench.card.task import PASSED
+from seqbench.reporting import style
+from seqbench.reporting.blocks import Block, Figure, Table, Text
+from seqbench.reporting.style import GREY
+from seqbench.reporting.words import DASH, count, decades, join
+
+TOP = 1.1  # of the budget: where trials whose loss did not fall are drawn
+FALL = "Flow before training, and when the loss fell"
+ALWAYS = (opening.BEFORE, opening.AFTER, opening.ONLY_FELL)  # explained, seen or not
+
+
+class Opening:
+    """What came first, counted; the flow before training and the fall."""
+
+    title = "Did the flow open before, after or without the loss falling?"
+
+    def blocks(self, study: Study) -> Iterator[Block]:
+        """A table, its rule; a figure and its table."""
+        heads = ["cell", *(f"T = {length}" for length in study.task.lengths)]
+        align = "l" * len(heads)
+        yield Table("opening_counts", study.opening_counts, heads, count_rows(study), align,
+                    title="What came first, by cell and length")  # fmt: skip
+        yield Table("opening", study.opening)
+        yield Text([f"How many trials. {rule()} {ASSOCIATION}"], "note")
+        yield Text([f"{name}: {told}" for name, told in _categories(study)], "bullets")
+        marks = data(study)
+        if not marks.empty:
+            budget = study.task.training.steps
+            plot = partial(draw, marks, budget, study.labels)
+            yield Figure("fall", FALL, _caption(study), plot)
+        shown = [] if marks.empty else fall_rows(study)
+        yield Table("falls", study.falls, heads if shown else [], shown, align,
+                    title=f"{FALL}, by cell and length")  # fmt: skip
+        if shown:
+            yield Text(fall_notes(study), "note")
+
+
+ASSOCIATION = (
+    "This is an association: it does not say that one causes the other. An intervention, such as "
+    "another initialisation, is what tests a cause."
+)
+
+
+def rule() -> str:
+    """The rule behind the third sentence."""
+    return (
+        f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
+        f"of the flow at lag 0 arrives); if it was below that at step 0, it must also have risen "
+        f"by at least {opening.RISE:g} decade. Fallen: the first evaluation whose loss is below "
+        f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
+        "flow is known at the recorded steps only, so what happened between two of them can't be "
+        "ordered."
+    )
+
+
+def _categories(study: Study) -> list[tuple[str, str]]:
+    seen = set(study.opening["category"])
+    return [(k, told) for k, told in opening.CATEGORIES.items() if k in seen or k in ALWAYS]
+
+
+def count_rows(study: Study) -> list[list[str]]:
+    """What came first, a row a cell and a column a length."""
+    rows = []
+    for cell, group in study.opening_counts.groupby("cell", sort=False):
+        each = [
+            "; ".join(f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]) or DASH
+            for _, row in group.sort_values("length").iterrows()
+        ]
+        rows.append([cell, *each])
+    return rows
+
+
+def fall_rows(study: Study) -> list[list[str]]:
+    """The flow before training and the fall, a row a cell and a column a length."""
+    each = {(row.cell, row.length): _fall(row) for row in study.falls.itertuples()}
+    lengths = study.task.lengths
+    return [[c, *(each.get((c, length), DASH) for length in lengths)] for c in study.labels]
+
+
+def _fall(row) -> str:
+    start = decades(row.s_start)
+    when = "" if math.isinf(row.fell_at) else f" at step {row.fell_at:,.0f}"
+    return f"{start}; fell {row.fell}/{row.trials}{when}; solved {row.solved}/{row.trials}"
+
+
+def fall_notes(study: Study) -> list[str]:
+    """How to read the table of falls, and rank correlations where there is an intervention."""
+    notes = [
+        "S at the median longest needed lag before training, in decades; in how many trials the "
+        "loss fell, and at which step (no step: not in half of them); how many solved the problem. "
+        "Medians over seeds."
+    ]
+    each = [text for one in interventions(study.task) if (text := _correlations(study, one))]
+    if each:
+        notes.append(
+            "Spearman's rank correlation of S there before training with the step of the fall "
+            f"(never: last): {'; '.join(each)}. A description: the trials of one cell share its "
+            "option, so they are no independent doses."
+        )
+    return notes
+
+
+def _correlations(study: Study, one: Intervention) -> str:
+    trials = study.marks[study.marks["cell"].isin(list(one.values))]
+    found = []
+    for length, group in trials.groupby("length"):
+        rho, n = rank_correlation(group)
+        if not math.isnan(rho):
+            number = f"{rho:+.2f}".replace("-", "−")
+            found.append(f"{number} at T = {length} ({count(n, 'trial')})")
+    return f"{kind(one)} cells, {join(found)}" if found else ""
+
+
+def kind(one: Intervention) -> str:
+    """What the cells of an intervention are, without where it lies."""
+    return one.use.rpartition(":")[2]
+
+
+def _caption(study: Study) -> str:
+    gone = int((~np.isfinite(study.marks["s_start"].astype(float))).sum())
+    left_out = f" Left out: {count(gone, 'trial')} with no finite S there." if gone else ""
+    return (
+        "A mark a trial: S at the median longest needed lag before any training, and the first "
+        "evaluation whose loss had fallen, by the rule above; on the topmost line: it did not "
+        f"fall within {study.task.training.steps:,} steps. Colour: the cell; shape: what became "
+        f"of the trial. Dotted: a thousandth.{left_out}"
+    )
+
+
+def data(study: Study) -> pd.DataFrame:
+    """The trials with a finite S at the needed lag before training."""
+    known = study.marks.dropna(subset=["s_start"])
+    return known[known["s_start"] > -np.inf]
+
+
+def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
+    """S at the needed lag before training, and when the loss fell: a mark a trial.
+
+    Args:
+        marks: from `data`.
+        budget: training steps.
+        labels: the cells, in the card's order.
+    """
+    lengths, looks = sorted(marks["length"].unique()), style.looks(labels)
+    figure, axes = style.panels(len(lengths), 1, height=2.6)
+    for ax, length in zip(axes[0], lengths, strict=True):
+        here = marks[marks["length"] == length]
+        for (cell, status), group in here.groupby(["cell", "status"], sort=False):
+            ax.plot(group["s_start"], group["fell_at"].clip(upper=TOP * budget),
+                    Status(status).marker, color=looks[cell]["color"], ms=5, alpha=0.85,
+                    mec="white", mew=0.5, ls="none", zorder=3)  # fmt: skip
+        _mark_fall(ax, budget)
+        ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
+    style.label_edges(figure, axes, "S at the needed lag before training, decades",
+                      ["step by which the loss fell"])  # fmt: skip
+    seen = set(marks["status"])
+    cells = [
+        style.mark(cell, "o", color=looks[cell]["color"], ms=5)
+        for cell in looks
+        if cell in set(marks["cell"])
+    ]
+    ended = style.outcomes(seen, ms=5)
+    style.legend(figure, cells + ended)
+    return figure
+
+
+def _mark_fall(ax: Axes, budget: int) -> None:
+    ax.axvline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
+    ax.axhline(TOP * budget, color=GREY, lw=0.7, zorder=1)
+    ax.annotate("did not fall", (0.01, TOP * budget), xycoords=("axes fraction", "data"),
+                xytext=(0, 4), textcoords="offset points", color=GREY, fontsize=7.5)  # fmt: skip
+    ax.set_ylim(-0.03 * budget, (TOP + 0.12) * budget)
+    ticks = [tick for tick in MaxNLocator(4).tick_values(0, budget) if 0 <= tick <= budget]
+    ax.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -1,0 +1,170 @@
+"""What was seen: sentences made by rule, no more than may be concluded (docs/concepts.md)."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from seqbench.analysis import opening
+from seqbench.analysis.falling import Intervention, interventions
+from seqbench.analysis.study import Study
+from seqbench.reporting.blocks import Text
+from seqbench.reporting.words import FEW_SEEDS, count, decades, join, reach_of
+
+MANY = 6  # cells; more are not all named in a sentence
+MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
+HOW_TO_READ = (
+    "How to read this: T is the length of the problem. The output flow S(k) says how strongly "
+    "the answer depends on the state k steps earlier (the lag), as a power of ten relative to "
+    "lag 0: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
+    "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
+    "the answer needs. The flow counts as open where at least a thousandth arrives from there. "
+    "A baseline is the loss of somebody with partial knowledge."
+)
+
+
+class Seen:
+    """Who learns how far, the flow at the start and the end, what came first; interventions."""
+
+    title = "What was seen"
+
+    def blocks(self, study: Study) -> list[Text]:
+        """Sentences, and the words they use."""
+        told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
+        sentences = told + intervention_sentences(study)
+        return [Text(sentences, "numbered"), Text([HOW_TO_READ], "note")]
+
+
+def longest_sentence(study: Study) -> str:
+    """The longest length solved for every cell, and whether n allows to claim anything."""
+    lengths, longest = study.task.lengths, study.longest
+    if not study.comparison["finished"].any():
+        return "No trial has finished, so nothing can be said of which lengths are solved."
+    if len(lengths) == 1:
+        told = _at_the_one_length(longest, lengths[0])
+    else:
+        each = [f"{row.cell} {_length_of(row)}" for row in longest.itertuples()]
+        if len(each) > MANY:
+            by_length: dict[str, list[str]] = {}
+            for row in longest.itertuples():
+                by_length.setdefault(_length_of(row), []).append(row.cell)
+            each = [f"{found} ({join(cells)})" for found, cells in by_length.items()]
+        told = (
+            f"The longest T, of {lengths[0]} to {lengths[-1]}, that at least half of the seeds "
+            f"solved, and all shorter ones too: {join(each)}"
+        )
+    return f"{told}; {caution(study)}."
+
+
+def _length_of(row) -> str:
+    if row.undecided:
+        return f"at least {row.longest}" if row.longest else "not known yet"
+    return str(row.longest or "none")
+
+
+def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
+    solved = longest["longest"] > 0
+    open_yet = ~solved & longest["undecided"]
+    yes, unknown = longest.loc[solved, "cell"].tolist(), longest.loc[open_yet, "cell"].tolist()
+    no = longest.loc[~solved & ~open_yet, "cell"].tolist()
+    told = [f"with {join(yes)}" if yes else "with no cell so far" if unknown else "with no cell"]
+    told += [f"not with {join(no)}"] if no and (yes or unknown) else []
+    told += [f"for {join(unknown)} it is not known yet"] if unknown else []
+    return f"At T = {length}, the only length, at least half of the seeds solved it {join(told)}"
+
+
+def caution(study: Study) -> str:
+    """What the number of seeds allows."""
+    seeds, fewest = study.task.seeds, int(study.comparison["finished"].min())
+    unfinished = int(study.longest["unfinished"].sum())
+    sure = "the 95 % intervals in the table say how certain each rate is"
+    small = "n is too small to claim that cells differ"
+    if unfinished:
+        missing = f"{count(unfinished, 'trial')} without a result" + (
+            f", so as few as {count(fewest, 'seed')} to a cell and length" if fewest else ""
+        )
+        return f"with {missing}, {small if fewest < FEW_SEEDS else sure}"
+    return f"with {count(seeds, 'seed')}, {small if seeds < FEW_SEEDS else sure}"
+
+
+def flow_sentence(study: Study) -> str:
+    """The horizon at the longest length with a record, at the start and at the end."""
+    table = study.comparison
+    known = table[(table["flow_start"] > 0) & (table["flow_end"] > 0)]
+    if known.empty:
+        return "No trial left a usable record of the output flow at the start and at the end."
+    rows = known[known["length"] == known["length"].max()]
+    told = {at: _horizons(rows, at) for at in ("start", "end")}
+    return (
+        f"At T = {rows['length'].iloc[0]} the output flow had, before any training, fallen to a "
+        f"thousandth at lag {told['start']}, and at the end of training at {told['end']} (medians "
+        "over seeds); the flow at initialisation alone does not tell who learns."
+    )
+
+
+def _horizons(rows: pd.DataFrame, at: str) -> str:
+    """Each cell's; of many, the lowest and the highest."""
+    each = rows.sort_values(f"horizon_1e-3_{at}", kind="stable") if len(rows) > MANY else rows
+    shown = [f"{reach_of(row, 'horizon_1e-3', at)} ({row['cell']})" for _, row in each.iterrows()]
+    return f"{shown[0]} to {shown[-1]}" if len(rows) > MANY else join(shown)
+
+
+def opening_sentence(study: Study) -> str:
+    """How often the flow opened before, after or without the loss falling."""
+    n = study.opening["category"].value_counts().reindex(opening.CATEGORIES, fill_value=0)
+    total = int(n.sum()) - int(n[opening.UNKNOWN])
+    if not total:
+        return "No trial has the records that tell whether the flow opened before the loss fell."
+    stayed = int(n[[opening.ONLY_OPENED, opening.NEITHER, opening.OPEN_STAYED]].sum())
+    told = f"The loss fell in {total - stayed} of {count(total, 'trial')}"
+    if total > stayed:
+        when = [f"before that in {n[opening.BEFORE]}", f"after it in {n[opening.AFTER]}"]
+        if n[opening.BETWEEN]:
+            when.append(f"between the same two records in {n[opening.BETWEEN]}")
+        when.append(f"not at all in {n[opening.ONLY_FELL]}")
+        told += f": the flow at the longest needed lag opened {join(when)}"
+        if n[opening.OPEN_FELL]:
+            told += f"; in {n[opening.OPEN_FELL]} it was open before any training"
+    if stayed:
+        opened = n[opening.ONLY_OPENED]
+        told += f"; where the loss did not fall, the flow opened in {opened} of {stayed}"
+        if n[opening.OPEN_STAYED]:
+            told += f" and was open before any training in {n[opening.OPEN_STAYED]}"
+    return f"{told} (an association, not a cause)."
+
+
+def intervention_sentences(study: Study) -> list[str]:
+    """One for each kind of cell of which some differ in one option alone, at the longest length."""
+    told = [_sentence(study, one) for one in interventions(study.task)]
+    told = [sentence for sentence in told if sentence]
+    return [*told[:-1], f"{told[-1]} {MORE}"] if told else []
+
+
+def _sentence(study: Study, one: Intervention) -> str:
+    rows = study.falls[study.falls["cell"].isin(list(one.values))].dropna(subset=["s_start"])
+    rows = rows[rows["length"] == rows["length"].max()].set_index("cell")
+    rows = rows.loc[[label for label in one.values if label in rows.index]]
+    if len(rows) < 2:
+        return ""
+    values = [_value(one.values[label]) for label in rows.index]
+    fell = [f"{row.fell}/{row.trials}" for row in rows.itertuples()]
+    at = ["never" if math.isinf(value) else f"{value:,.0f}" for value in rows["fell_at"]]
+    when = f"at the median steps {join(at)}" if set(at) != {"never"} else "in the median never"
+    return (
+        f"The {kind(one)} cells differ in {one.option} alone. At T = {rows['length'].iloc[0]} and "
+        f"{one.option} {join(values)}, S at the median longest needed lag was, before training, "
+        f"{join(decades(value) for value in rows['s_start'])}; the loss fell in {join(fell)} of "
+        f"the trials, {when}."
+    )
+
+
+def _value(value: object) -> str:
+    """An option's value; None is what the cell does by itself."""
+    if value is None:
+        return "default"
+    return f"{value:g}".replace("-", "−") if type(value) in (int, float) else str(value)
+
+
+def kind(one: Intervention) -> str:
+    return one.use.rpartition(":")[2]

@@ -1,0 +1,64 @@
+"""What the sections say, by rule."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs import a_study, flow_rows, whole
+
+from seqbench.analysis.study import Study
+from seqbench.reporting.sections import comparison, opening, seen
+
+
+def test_a_length_that_is_not_finished_may_still_be_solved(make):
+    trials = whole(cells=("lstm",))  # solves 10, not 20
+    del trials["lstm", 20, 0]
+    counted = Study(make(trials, cells='["lstm"]'))
+    assert counted.longest[["longest", "unfinished", "undecided"]].iloc[0].tolist() == [10, 1, True]
+    assert "lstm at least 10; with 1 trial without a result" in seen.longest_sentence(counted)
+
+
+def test_what_is_said_at_one_length(make):
+    counted = Study(make(whole((10,)), (10,)))
+    assert seen.longest_sentence(counted) == (
+        "At T = 10, the only length, at least half of the seeds solved it with lstm and not with "
+        "rnn; with 2 seeds, n is too small to claim that cells differ."
+    )
+
+
+def test_of_several_anchors_the_last_is_shown_and_of_layers_the_top(make):
+    trials = whole((10,))
+    for key in trials:
+        summary, losses, flow = trials[key]
+        flow = pd.concat([flow, flow_rows({0: 0.9, 400: 0.9}, 10, anchor=6)])
+        below = flow.assign(layer=0, log10_norm=-99.0)
+        trials[key] = summary, losses, pd.concat([below, flow.assign(layer=1)])
+    run = make(trials, (10,), cells='["rnn", {use = "lstm", layers = 2}]')
+    counted = Study(run)
+    assert set(counted.comparison["anchor"]) == {10}
+    assert counted.comparison["half_life_start"].iloc[0] == pytest.approx(math.log10(2) / 0.3)
+    assert "top layer" in comparison.measured_where(counted)
+
+
+def test_what_is_said_of_an_intervention():
+    counted = Study(a_study())
+    assert seen.intervention_sentences(counted) == [
+        "The lstm cells differ in forget_bias alone. At T = 20 and forget_bias −4 and 4, S at the "
+        "median longest needed lag was, before training, −10.0 and −1.0; the loss fell in 1/3 and "
+        "3/3 of the trials, at the median steps never and 200. An option may change more than "
+        "the flow, so this alone does not make the flow the reason."
+    ]
+    notes = " ".join(opening.fall_notes(counted))
+    # Ranks of S: 2 2 2 5 5 5; of the fall at 200 never never 100 200 300: 2.5 5.5 5.5 1 2.5 4.
+    assert "lstm cells, −0.60 at T = 20 (6 trials)" in notes
+    rows = {cell: texts for cell, *texts in opening.fall_rows(counted)}
+    assert rows["b -4"] == ["–", "−10.0; fell 1/3; solved 0/3", "–"]
+    assert rows["b 4"][1] == "−1.0; fell 3/3 at step 200; solved 0/3"
+
+
+def test_the_figure_of_falls_has_every_trial():
+    figure = opening.draw(opening.data(Study(a_study())), 1000, ["b 4", "b -4", "rnn"])
+    drawn = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
+    y = np.concatenate([line.get_ydata() for line in drawn])
+    assert sorted(y) == pytest.approx([100, 200, 200, 300, 1100, 1100])  # at the top: never
