@@ -113,6 +113,10 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Where to write it.", show_default="RUN/report")
     ] = None,
+    sections: Annotated[
+        list[str] | None,
+        typer.Option("--section", help="One more: module:Class or file.py:Class."),
+    ] = None,
 ) -> None:
     """Write a page, tables and figures that compare the cells of one run or several."""
     from seqbench import load
@@ -120,7 +124,7 @@ def report(
 
     opened = [load(path) for path in runs]
     _busy(f"drawing tables and figures of {sum(len(one.trials) for one in opened)} trials")
-    print(write(opened, out))
+    print(write(opened, out, sections=sections or []))
 
 
 @app.command()

@@ -31,13 +31,22 @@ def flow_rows(rates, length, *, layer=0, anchor=None, zeros=0, nonfinite=0):
     frames = []
     for step, rate in rates.items():
         level = -0.5 - rate * lags
-        frame = pd.DataFrame({
-            "step": step, "source": "output", "anchor": anchor, "layer": layer,
-            "time": anchor - lags, "lag": lags, "state": "all", "log10_norm": level,
-            "log10_p10": level - 0.1, "log10_p90": level + 0.1,
-            "n_zero": np.where(lags > anchor / 2, zeros, 0),
-            "n_nonfinite": nonfinite,
-        })  # fmt: skip
+        frame = pd.DataFrame(
+            {
+                "step": step,
+                "source": "output",
+                "anchor": anchor,
+                "layer": layer,
+                "time": anchor - lags,
+                "lag": lags,
+                "state": "all",
+                "log10_norm": level,
+                "log10_p10": level - 0.1,
+                "log10_p90": level + 0.1,
+                "n_zero": np.where(lags > anchor / 2, zeros, 0),
+                "n_nonfinite": nonfinite,
+            }
+        )
         frames += [frame, frame.assign(state="h"), frame.assign(source="loss")]
     return pd.concat(frames, ignore_index=True)
 
@@ -46,19 +55,34 @@ def record(length, status="done", solved_at=None, **more):
     """What a trial.json sums up."""
     needed = [{"anchor": length, "lags": [[length // 2, 0.6 * length, length], [0, 2.0, 4]]}]
     summary = {
-        "status": status, "steps": 400, "solved_at": solved_at, "parameters": 1234, "seconds": 1.5,
-        "loss": 0.1, "score": 0.5, "baseline": 1 / 6, "baseline_score": 0.15, "error": None,
-        "baselines": {"knowing nothing": 1 / 6, "one addend": 1 / 12}, "needed_lags": needed,
-        "probe_size": 32, "segment": 10,
-    }  # fmt: skip
+        "status": status,
+        "steps": 400,
+        "solved_at": solved_at,
+        "parameters": 1234,
+        "seconds": 1.5,
+        "loss": 0.1,
+        "score": 0.5,
+        "baseline": 1 / 6,
+        "baseline_score": 0.15,
+        "error": None,
+        "baselines": {"knowing nothing": 1 / 6, "one addend": 1 / 12},
+        "needed_lags": needed,
+        "probe_size": 32,
+        "segment": 10,
+    }
     return summary | more
 
 
 def curve_rows(losses):
     """Evaluations with these losses."""
-    return pd.DataFrame({
-        "step": EVALUATIONS[: len(losses)], "loss": losses, "score": 0.5, "gradient_norm": 1.0,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "step": EVALUATIONS[: len(losses)],
+            "loss": losses,
+            "score": 0.5,
+            "gradient_norm": 1.0,
+        }
+    )
 
 
 def write(
@@ -155,8 +179,25 @@ def a_study():
         for seed, fell in enumerate(falls):
             for lag in range(21):
                 level = -rate * lag
-                flow.append((cell, 20, seed, 0, "output", 20, 0, 20 - lag, lag, "all", level,
-                             level, level, 0, 0))  # fmt: skip
+                flow.append(
+                    (
+                        cell,
+                        20,
+                        seed,
+                        0,
+                        "output",
+                        20,
+                        0,
+                        20 - lag,
+                        lag,
+                        "all",
+                        level,
+                        level,
+                        level,
+                        0,
+                        0,
+                    )
+                )
             for step in range(0, 1001, 100):
                 low = fell is not None and step >= fell
                 losses.append((cell, 20, seed, step, 0.1 if low else 1.0))

@@ -27,6 +27,15 @@ def _the_new_cell_has_a_row_in_15_lines(page, where):
     assert re.search(r"^\|.*\bLeaky\b.*\|", report, re.M)
 
 
+def _the_new_section_is_on_the_page_in_25_lines(page, report):
+    (_, _, text), *_ = FENCE.findall(page.read_text())
+    assert len([line for line in text.splitlines() if line]) <= 25
+    assert (report / "tables" / "score.csv").read_text().startswith("cell,length,score")
+    assert (report / "figures" / "score.png").is_file()
+    assert "Share right" in (report / "report.md").read_text()
+    assert "Share right" in (report / "index.html").read_text()
+
+
 def run(words, where):
     ran = subprocess.run(
         words, cwd=where, capture_output=True, text=True, timeout=300,
@@ -59,6 +68,8 @@ def test_examples(page, tmp_path):
     if page.name == "adding-a-cell.md":
         _the_new_cell_has_a_row_in_15_lines(page, tmp_path)
         run([sys.executable, "-m", "pytest", "-q", "test_leaky.py"], tmp_path)
+    if page.name == "adding-a-figure.md":
+        _the_new_section_is_on_the_page_in_25_lines(page, tmp_path / "runs" / "score" / "report")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

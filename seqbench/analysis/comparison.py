@@ -31,14 +31,22 @@ def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
         low, high = wilson(solved, finished)
         done = group[group["status"].isin(FINISHED)]
         steps = done["solved_at"].astype(float).fillna(np.inf)
-        rows.append({
-            "cell": cell, "length": length, "seeds": len(group), "finished": finished,
-            **{status.value: int(how.get(status, 0)) for status in Status},
-            "solved_low": low, "solved_high": high, "steps_to_solve": median(steps),
-            "score": median(done["score"]), "loss": median(done["loss"]),
-            "baseline": median(done["baseline"]),
-            "needed_lag": needs.get(length, np.nan),
-        })  # fmt: skip
+        rows.append(
+            {
+                "cell": cell,
+                "length": length,
+                "seeds": len(group),
+                "finished": finished,
+                **{status.value: int(how.get(status, 0)) for status in Status},
+                "solved_low": low,
+                "solved_high": high,
+                "steps_to_solve": median(steps),
+                "score": median(done["score"]),
+                "loss": median(done["loss"]),
+                "baseline": median(done["baseline"]),
+                "needed_lag": needs.get(length, np.nan),
+            }
+        )
     return pd.DataFrame(rows).merge(_at_the_ends(results, offs), on=["cell", "length"], how="left")
 
 
@@ -80,13 +88,15 @@ def longest_solved(table: pd.DataFrame) -> pd.DataFrame:
         enough = (2 * group["solved"] >= group["seeds"]).to_numpy()
         could = (2 * (group["solved"] + missing) >= group["seeds"]).to_numpy()
         run = _run(enough)
-        rows.append({
-            "cell": cell,
-            "longest": int(group["length"].iloc[run - 1]) if run else 0,
-            "share": float(enough.mean()),
-            "unfinished": int(missing.sum()),
-            "undecided": _run(could) > run,
-        })  # fmt: skip
+        rows.append(
+            {
+                "cell": cell,
+                "longest": int(group["length"].iloc[run - 1]) if run else 0,
+                "share": float(enough.mean()),
+                "unfinished": int(missing.sum()),
+                "undecided": _run(could) > run,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -103,15 +113,17 @@ def cells(results: Results) -> pd.DataFrame:
         counts = trials.loc[trials["cell"] == cell.label, "parameters"].dropna().unique()
         clip = {} if cell.clip_norm is None else {"clip_norm": cell.clip_norm}
         set_by_card = cell.options | clip
-        rows.append({
-            "cell": cell.label,
-            "use": without_folder(cell.use),
-            "hidden_size": cell.hidden_size or training.hidden_size,
-            "layers": cell.layers,
-            "learning_rate": cell.learning_rate or training.learning_rate,
-            "parameters": ", ".join(f"{int(count):,}" for count in sorted(counts)),
-            "options": ", ".join(f"{key} = {value}" for key, value in set_by_card.items()),
-        })  # fmt: skip
+        rows.append(
+            {
+                "cell": cell.label,
+                "use": without_folder(cell.use),
+                "hidden_size": cell.hidden_size or training.hidden_size,
+                "layers": cell.layers,
+                "learning_rate": cell.learning_rate or training.learning_rate,
+                "parameters": ", ".join(f"{int(count):,}" for count in sorted(counts)),
+                "options": ", ".join(f"{key} = {value}" for key, value in set_by_card.items()),
+            }
+        )
     return pd.DataFrame(rows)
 
 

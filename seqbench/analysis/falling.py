@@ -40,13 +40,17 @@ def falls(trials: pd.DataFrame) -> pd.DataFrame:
     """
     rows = [
         {
-            "cell": cell, "length": length, "trials": len(group),
-            "needed_lag": group["needed_lag"].iloc[0], "s_start": group["s_start"].median(),
-            "fell": int(np.isfinite(group["fell_at"]).sum()), "fell_at": group["fell_at"].median(),
+            "cell": cell,
+            "length": length,
+            "trials": len(group),
+            "needed_lag": group["needed_lag"].iloc[0],
+            "s_start": group["s_start"].median(),
+            "fell": int(np.isfinite(group["fell_at"]).sum()),
+            "fell_at": group["fell_at"].median(),
             "solved": int((group["status"] == Status.SOLVED).sum()),
         }
         for (cell, length), group in trials.groupby(["cell", "length"], sort=False)
-    ]  # fmt: skip
+    ]
     columns = ["cell", "length", "trials", "needed_lag", "s_start", "fell", "fell_at", "solved"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -33,9 +33,19 @@ CATEGORIES = {
     UNKNOWN: "no usable record of the flow at step 0, or no needed lag",
 }
 COLUMNS = [
-    *TRIAL, "needed_lag", "s_start", "s_end", "first_open", "above_at", "fell_at", "record_before",
-    "s_before", "record_after", "s_after", "category",
-]  # fmt: skip
+    *TRIAL,
+    "needed_lag",
+    "s_start",
+    "s_end",
+    "first_open",
+    "above_at",
+    "fell_at",
+    "record_before",
+    "s_before",
+    "record_after",
+    "s_after",
+    "category",
+]
 
 
 def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:

@@ -28,14 +28,16 @@ def table(tried: Results) -> pd.DataFrame:
     for entry in tried.task.cells:
         trials = tried.trials[tried.trials["cell"] == entry.label]
         relative = (trials["loss"] / trials["baseline"]).fillna(float("inf"))
-        rows.append({
-            "cell": entry.label.removesuffix(label("", entry.learning_rate)),
-            "learning_rate": entry.learning_rate,
-            "trials": len(trials),
-            "solved": int((trials["status"] == Status.SOLVED).sum()),
-            "steps": float(trials["solved_at"].astype(float).fillna(budget).mean()),
-            "loss": float(relative.mean()),
-        })  # fmt: skip
+        rows.append(
+            {
+                "cell": entry.label.removesuffix(label("", entry.learning_rate)),
+                "learning_rate": entry.learning_rate,
+                "trials": len(trials),
+                "solved": int((trials["status"] == Status.SOLVED).sum()),
+                "steps": float(trials["solved_at"].astype(float).fillna(budget).mean()),
+                "loss": float(relative.mean()),
+            }
+        )
     return pd.DataFrame(rows)
 
 

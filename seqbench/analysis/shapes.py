@@ -122,15 +122,17 @@ def read_offs(results: Results) -> pd.DataFrame:
     needs, rows = longest_needs(results), []
     for key, one in trial_curves(results).items():
         told = {name: _lag(one, one.horizon(theta)) for name, theta in THETAS.items()}
-        rows.append({
-            **dict(zip(KEY, key, strict=True)),
-            "largest_lag": one.largest_lag,
-            "half_life": _lag(one, one.half_life()),
-            **told,
-            "early_rate": one.early_rate(),
-            "late_rate": one.late_rate(),
-            "at_needed": level_at(one, needs.get(key[1], np.nan)),
-        })  # fmt: skip
+        rows.append(
+            {
+                **dict(zip(KEY, key, strict=True)),
+                "largest_lag": one.largest_lag,
+                "half_life": _lag(one, one.half_life()),
+                **told,
+                "early_rate": one.early_rate(),
+                "late_rate": one.late_rate(),
+                "at_needed": level_at(one, needs.get(key[1], np.nan)),
+            }
+        )
     columns = [*KEY, "largest_lag", *READ_OFF, "early_rate", "late_rate", "at_needed"]
     table = pd.DataFrame(rows, columns=columns)
     if table.empty:

@@ -18,30 +18,50 @@ class Status(StrEnum):
     """
 
     SOLVED = (
-        "solved", "solved", "●", "o", "#009E73",
+        "solved",
+        "solved",
+        "●",
+        "o",
+        "#009E73",
         "it met the problem's criterion at three evaluations in a row",
         "solved at step {solved_at:,}",
-    )  # fmt: skip
+    )
     DONE = (
-        "done", "ran out of budget", "○", "s", "#E69F00",
+        "done",
+        "ran out of budget",
+        "○",
+        "s",
+        "#E69F00",
         "it spent its training steps without meeting the criterion",
         "budget spent, loss {loss:.4g}, {score:.0%} right",
-    )  # fmt: skip
+    )
     DIVERGED = (
-        "diverged", "diverged", "△", "^", "#D55E00",
+        "diverged",
+        "diverged",
+        "△",
+        "^",
+        "#D55E00",
         "its loss became infinite or not a number",
         "diverged at step {steps:,}",
-    )  # fmt: skip
+    )
     ERROR = (
-        "error", "ended in an error", "✕", "X", "#882255",
+        "error",
+        "ended in an error",
+        "✕",
+        "X",
+        "#882255",
         "the cell or the problem raised an error: there is no result",
         "error: {error}",
-    )  # fmt: skip
+    )
     INTERRUPTED = (
-        "interrupted", "not finished", "–", "|", "#6b6b6b",
+        "interrupted",
+        "not finished",
+        "–",
+        "|",
+        "#6b6b6b",
         "it has not been run to its end: there is no result",
         "not finished",
-    )  # fmt: skip
+    )
 
     word: str
     sign: str

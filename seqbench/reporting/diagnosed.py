@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,37 @@ from matplotlib.ticker import MaxNLocator
 from seqbench.analysis.readings import shared_median
 from seqbench.analysis.shapes import TRIAL
 from seqbench.card.status import FINISHED, Status
-from seqbench.measure.diagnostics.picture import Panel
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.reporting import style
 from seqbench.reporting.style import GREY
-
-if TYPE_CHECKING:
-    from seqbench.reporting.sections.diagnostics import View
 
 POINTS = 48  # of a series; a spectrum of hundreds looks the same
 ENDS = {"start": "before training", "end": "at the end"}
 MARGIN = 0.06  # of the height
 TITLE = 30  # characters in a line
+LENGTHS = 2  # the longest ones are drawn
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture and the readings it is made of.
+
+    Attributes:
+        name: of its files.
+        picture: its panels and axes settled.
+        rows: the readings that it shows.
+        bin: steps in a bin; 0: every reading is drawn.
+    """
+
+    name: str
+    picture: Picture
+    rows: pd.DataFrame
+    bin: int = 0
+
+    @property
+    def lengths(self) -> list[int]:
+        """Those that are drawn."""
+        return sorted(self.rows["length"].unique())[-LENGTHS:]
 
 
 def draw(view: View, trials: pd.DataFrame, labels: list[str]) -> Figure:
@@ -177,8 +197,17 @@ def _line(
         spots = values.index[gone]
         if not len(spots):  # of nothing, the layout would take the extent for the figure's corner
             continue
-        ax.plot(spots, np.full(len(spots), edge), marker, ms=4, color=look["color"], mfc="white",
-                clip_on=False, transform=ax.get_xaxis_transform(), zorder=4)  # fmt: skip
+        ax.plot(
+            spots,
+            np.full(len(spots), edge),
+            marker,
+            ms=4,
+            color=look["color"],
+            mfc="white",
+            clip_on=False,
+            transform=ax.get_xaxis_transform(),
+            zorder=4,
+        )
 
 
 def _beyond(limits: tuple[float, float]) -> tuple[float, float]:

@@ -49,5 +49,7 @@ def check_files(figure: Path | None, csv: Path | None) -> None:
         raise InputError(f"--out {figure}\nallowed: a figure that ends in {', '.join(FORMATS)}")
     for option, path in (("--out", figure), ("--csv", csv)):
         if path is not None and not path.parent.is_dir():
-            raise InputError(f"{option} {path}: there is no folder {path.parent}\n"
-                             "allowed: a file in a folder that you may write to")  # fmt: skip
+            raise InputError(
+                f"{option} {path}: there is no folder {path.parent}\n"
+                "allowed: a file in a folder that you may write to"
+            )

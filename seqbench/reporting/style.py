@@ -17,9 +17,19 @@ from seqbench.card.status import FINISHED
 
 # Okabe & Ito's, darkest first, without the yellow that paper swallows; then some of Tol's.
 COLOURS = [
-    "#0072B2", "#D55E00", "#009E73", "#882255", "#E69F00", "#56B4E9", "#000000", "#999933",
-    "#CC79A7", "#6b4c2a", "#332288", "#888888",
-]  # fmt: skip
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#882255",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999933",
+    "#CC79A7",
+    "#6b4c2a",
+    "#332288",
+    "#888888",
+]
 SHADES = ["YlGnBu", "YlOrRd", "RdPu", "Greys"]  # light to dark, for cells that differ by a number
 LIGHTEST, DARKEST = 0.42, 0.97
 NUMBERED = 3  # cells that make a row of shades

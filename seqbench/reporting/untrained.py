@@ -26,14 +26,22 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
             s = rows[["log10_norm", "log10_p10", "log10_p90"]] - rows["log10_norm"].iloc[0]
             s = s.where(np.isfinite(s))  # an exact zero has no place on this axis
             lag, lowest = rows["lag"], min(lowest, s["log10_norm"].min())
-            ax.fill_between(lag, s["log10_p10"], s["log10_p90"], color=looks[cell]["color"],
-                            alpha=0.16, lw=0)  # fmt: skip
+            ax.fill_between(
+                lag, s["log10_p10"], s["log10_p90"], color=looks[cell]["color"], alpha=0.16, lw=0
+            )
             ax.plot(lag, s["log10_norm"], label=cell, **looks[cell])
         if lowest < FLOAT32_ZERO:
             ax.axhline(FLOAT32_ZERO, color=style.GREY, lw=0.8, ls=":")
-            ax.annotate("below float32's range", (1, FLOAT32_ZERO), xytext=(-4, 3), ha="right",
-                        textcoords="offset points", xycoords=("axes fraction", "data"),
-                        color=style.GREY, fontsize=7.5)  # fmt: skip
+            ax.annotate(
+                "below float32's range",
+                (1, FLOAT32_ZERO),
+                xytext=(-4, 3),
+                ha="right",
+                textcoords="offset points",
+                xycoords=("axes fraction", "data"),
+                color=style.GREY,
+                fontsize=7.5,
+            )
         steps, seed = table["length"].iloc[0], table["seed"].iloc[0]
         ax.set_title(f"Output flow of untrained cells, T = {steps}, seed {seed}")
         ax.set_xlabel("lag k: steps back from the last output")

@@ -72,9 +72,12 @@ def test_exact_zeros_end_the_curve_and_values_that_are_not_finite_leave_none(mak
 @pytest.mark.parametrize(
     ("solved", "longest", "share"),
     [
-        ([2, 2, 2], 30, 1), ([2, 1, 0], 20, 2 / 3), ([2, 0, 2], 10, 2 / 3), ([0, 2, 2], 0, 2 / 3),
+        ([2, 2, 2], 30, 1),
+        ([2, 1, 0], 20, 2 / 3),
+        ([2, 0, 2], 10, 2 / 3),
+        ([0, 2, 2], 0, 2 / 3),
     ],
-)  # fmt: skip
+)
 def test_longest_length_solved_has_no_gaps(make, solved, longest, share):
     lengths = (10, 20, 30)
     trials = whole(lengths, cells=("rnn",))
@@ -155,8 +158,9 @@ def test_a_line_a_cell_at_the_largest_length(make):
 
 
 def test_medians_at_both_ends_count_infinite_values_and_not_nan():
-    rows = said({(0, 0): 1, (1, 0): 3, (2, 0): NAN, (0, 50): 9, (0, 100): INF, (1, 70): 5,
-                 (2, 80): 7})  # fmt: skip
+    rows = said(
+        {(0, 0): 1, (1, 0): 3, (2, 0): NAN, (0, 50): 9, (0, 100): INF, (1, 70): 5, (2, 80): 7}
+    )
     table = readings.at_the_ends(
         readings.readings(runs.diagnosed(rows, '["credit"]')), ["rnn", "lstm"]
     )
@@ -176,21 +180,28 @@ def test_a_diagnostic_that_was_asked_once_has_no_end():
 
 def test_the_table_is_in_the_cards_order_and_keeps_index_and_quantity():
     rows = [
-        ("lstm", 10, 0, 0, "b", "z", 1, 0.5), ("lstm", 10, 0, 0, "b", "z", 0, 0.25),
-        ("lstm", 10, 0, 0, "b", "a", 0, 1 / 3), ("rnn", 10, 0, 0, "a", "z", 0, 2.0),
-    ]  # fmt: skip
+        ("lstm", 10, 0, 0, "b", "z", 1, 0.5),
+        ("lstm", 10, 0, 0, "b", "z", 0, 0.25),
+        ("lstm", 10, 0, 0, "b", "a", 0, 1 / 3),
+        ("rnn", 10, 0, 0, "a", "z", 0, 2.0),
+    ]
     table = readings.at_the_ends(
         readings.readings(runs.diagnosed(rows, '["credit"]')), ["rnn", "lstm"]
     )
     keys = table[["cell", "diagnostic", "quantity", "index"]].to_numpy().tolist()
-    assert keys == [["rnn", "a", "z", 0], ["lstm", "b", "z", 0], ["lstm", "b", "z", 1],
-                    ["lstm", "b", "a", 0]]  # fmt: skip
+    assert keys == [
+        ["rnn", "a", "z", 0],
+        ["lstm", "b", "z", 0],
+        ["lstm", "b", "z", 1],
+        ["lstm", "b", "a", 0],
+    ]
     assert table["start"].tolist() == [2.0, 0.25, 0.5, 0.333333]
 
 
 def test_many_readings_are_drawn_in_bins_of_their_medians():
-    rows = pd.DataFrame(said({(0, step): step for step in range(1, 1001)}),
-                        columns=results.DIAGNOSTIC_COLUMNS)  # fmt: skip
+    rows = pd.DataFrame(
+        said({(0, step): step for step in range(1, 1001)}), columns=results.DIAGNOSTIC_COLUMNS
+    )
     drawn, width = readings.binned(rows)
     assert width == 21  # 1,001 steps in at most 50 bins
     assert drawn["value"].iloc[1] == 31  # the median of 21..41

@@ -17,8 +17,15 @@ from seqbench.measure.diagnostics.weights import GradientNorm
 from seqbench.reporting import diagnosed
 from seqbench.reporting.sections import diagnostics
 
-SEVEN = ["credit", "lyapunov", "singular_values", "spectral_radius", "saturation",
-         "signal_to_noise", "gradient_norm"]  # fmt: skip
+SEVEN = [
+    "credit",
+    "lyapunov",
+    "singular_values",
+    "spectral_radius",
+    "saturation",
+    "signal_to_noise",
+    "gradient_norm",
+]
 
 
 def test_cells_without_values_are_named():
@@ -26,8 +33,9 @@ def test_cells_without_values_are_named():
         said({(0, 0): 1.0}, "credit", "at marked steps"), '["credit", "saturation"]'
     )
     assert diagnostics.silences(Study(one)) == [
-        "credit: no values from lstm.", "saturation: no values from rnn and lstm."
-    ]  # fmt: skip
+        "credit: no values from lstm.",
+        "saturation: no values from rnn and lstm.",
+    ]
 
 
 def view_of(rows, asked, pictures=None, **more):
@@ -128,9 +136,15 @@ def test_bundled_diagnostics_are_on_the_page(tmp_path):
     ran = seqbench.run(str(card), tmp_path / "run", workers=1, quiet=True)
     made = diagnostics.data(Study(ran))
     assert [view.picture.title for view in made] == [
-        "Credit", "Lyapunov exponents", "The largest Lyapunov exponent over training",
-        "Singular values", "Spectral radius", "Saturation", "Signal to noise", "Gradient norm",
-    ]  # fmt: skip
+        "Credit",
+        "Lyapunov exponents",
+        "The largest Lyapunov exponent over training",
+        "Singular values",
+        "Spectral radius",
+        "Saturation",
+        "Signal to noise",
+        "Gradient norm",
+    ]
     few = ran.diagnostics[ran.diagnostics["diagnostic"].isin(["credit", "lyapunov"])]
     folder = seqbench.report(replace(ran, diagnostics=few)).parent
     text = (folder / "index.html").read_text(encoding="utf-8")

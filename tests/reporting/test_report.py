@@ -44,8 +44,11 @@ def test_everything_is_written(make):
     assert page == run.path / "report" / "index.html"
     text = check_page(page.parent)
     names = {p.relative_to(page.parent).as_posix() for p in page.parent.rglob("*") if p.is_file()}
-    figures = {f"figures/{n}.{kind}" for n in ("flow", "reach", "training", "loss", "fall")
-               for kind in ("png", "svg")}  # fmt: skip
+    figures = {
+        f"figures/{n}.{kind}"
+        for n in ("flow", "reach", "training", "loss", "fall")
+        for kind in ("png", "svg")
+    }
     written = {"index.html", "report.md", "tables/comparison.csv", "tables/opening.csv"}
     assert figures | written <= names
     assert text.count("<svg") == 5
@@ -99,8 +102,10 @@ def test_odd_runs_make_a_page(make, how):
         flat = {key: (s, c, flow_rows({0: 0.0}, 10)) for key, (s, c, _) in whole((10,)).items()}
         run = make(flat, (10,))
     else:
-        bad = {key: (s, c, flow_rows({0: 0.3}, 10, nonfinite=3))
-               for key, (s, c, _) in whole((10,)).items()}  # fmt: skip
+        bad = {
+            key: (s, c, flow_rows({0: 0.3}, 10, nonfinite=3))
+            for key, (s, c, _) in whole((10,)).items()
+        }
         run = make(bad, (10,))
     page = check_page(seqbench.report(run).parent)
     assert "/home/me" not in page
@@ -113,6 +118,11 @@ def test_several_runs_make_one_page(make, tmp_path):
     page = check_page(seqbench.report(runs, tmp_path / "both").parent)
     assert page.count("<main") == 2
     assert 'id="small-run2"' in page
+
+
+def test_a_section_that_is_none_is_named(make):
+    with pytest.raises(seqbench.InputError, match="Fraction has no title"):
+        seqbench.report(make({}), sections=["fractions:Fraction"])
 
 
 def test_a_folder_that_cannot_be_written_is_named(make, tmp_path):

@@ -50,9 +50,15 @@ class SignalToNoise:
             Panel(quantity="loss", title="loss flow", lines=(level,)),
         )
         return [
-            Picture(title="Signal to noise", caption=caption, panels=panels, over="index",
-                    x="lag k: steps back from the anchor", y="log10 of signal by noise")
-        ]  # fmt: skip
+            Picture(
+                title="Signal to noise",
+                caption=caption,
+                panels=panels,
+                over="index",
+                x="lag k: steps back from the anchor",
+                y="log10 of signal by noise",
+            )
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, pd.Series]:
         """Series over lags."""

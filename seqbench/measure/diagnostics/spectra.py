@@ -124,9 +124,17 @@ class SingularValues:
             Panel(quantity=f"over {k} steps", title=f"k = {k}", lines=(0.0,)) for k in self.steps
         )
         return [
-            Picture(title="Singular values", caption=caption, panels=panels, over="index",
-                    x="rank", y="log10, decades", floor=-20.0, offset=1)
-        ]  # fmt: skip
+            Picture(
+                title="Singular values",
+                caption=caption,
+                panels=panels,
+                over="index",
+                x="rank",
+                y="log10, decades",
+                floor=-20.0,
+                offset=1,
+            )
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """The singular values of the model's layers at this moment."""

@@ -33,9 +33,14 @@ class SpectralRadius:
             "the units nor the gates are in it."
         )
         return [
-            Picture(title="Spectral radius", caption=caption, lines=(1.0,), prefix="layers.0.",
-                    y="spectral radius")
-        ]  # fmt: skip
+            Picture(
+                title="Spectral radius",
+                caption=caption,
+                lines=(1.0,),
+                prefix="layers.0.",
+                y="spectral radius",
+            )
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """By matrix."""

@@ -26,8 +26,15 @@ class Comparison:
         rows = [row for cell in study.labels for row in lines(study.comparison, cell)]
         heads = ["cell", "", *(f"T = {length}" for length in lengths)]
         align = "ll" + "r" * len(lengths)
-        yield Table("comparison", study.comparison, heads, rows, align, stubs=2,
-                    title="Comparison of cells by length")  # fmt: skip
+        yield Table(
+            "comparison",
+            study.comparison,
+            heads,
+            rows,
+            align,
+            stubs=2,
+            title="Comparison of cells by length",
+        )
         yield Text(notes(study, rows), "note")
         yield Table("longest_length_solved", study.longest)
         yield Table("trials", study.results.trials)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,33 +14,11 @@ from seqbench.analysis.study import Study
 from seqbench.measure.diagnostics.picture import Panel, Picture, read
 from seqbench.reporting import diagnosed
 from seqbench.reporting.blocks import Block, Figure, Table, Text
+from seqbench.reporting.diagnosed import View
 from seqbench.reporting.words import count, join
 
-LENGTHS = 2  # the longest ones
 PANELS = 12  # quantities in a figure
 WIDE = 1000.0  # a positive quantity that spans more is drawn on a log axis
-
-
-@dataclass(frozen=True)
-class View:
-    """A picture and the readings it is made of.
-
-    Attributes:
-        name: of its files.
-        picture: its panels and axes settled.
-        rows: the readings that it shows.
-        bin: steps in a bin; 0: every reading is drawn.
-    """
-
-    name: str
-    picture: Picture
-    rows: pd.DataFrame
-    bin: int = 0
-
-    @property
-    def lengths(self) -> list[int]:
-        """Those that are drawn."""
-        return sorted(self.rows["length"].unique())[-LENGTHS:]
 
 
 class Diagnostics:

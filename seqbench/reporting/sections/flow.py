@@ -37,8 +37,10 @@ class Flow:
 
     def blocks(self, study: Study) -> list[Figure | Table]:
         """The figure, and what is read off it."""
-        shape, files = data(study), [Table("flow_read_off", study.offs),
-                                     Table("needed_lags", study.needs)]  # fmt: skip
+        shape, files = (
+            data(study),
+            [Table("flow_read_off", study.offs), Table("needed_lags", study.needs)],
+        )
         if shape.empty:
             return files
         plot = partial(draw, shape, study.needs, study.labels)
@@ -99,8 +101,16 @@ def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str 
     for empty in (False, True):
         points = mean["s"][shown & (hollow.to_numpy() == empty)]
         face = "white" if empty else look["color"]
-        ax.plot(points.index, points, marker or "o", ms=4.2, mfc=face, mec=look["color"], mew=0.9,
-                zorder=3)  # fmt: skip
+        ax.plot(
+            points.index,
+            points,
+            marker or "o",
+            ms=4.2,
+            mfc=face,
+            mec=look["color"],
+            mew=0.9,
+            zorder=3,
+        )
 
 
 def _mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
@@ -111,8 +121,16 @@ def _mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
             ax.axvspan(need.low, need.high, color="#000000", alpha=0.055, lw=0, zorder=0)
         else:
             ax.axvline(need.low, color=GREY, lw=0.8, zorder=0)
-        ax.plot(need.median, 1.0, "v", color=INK, ms=4.5, clip_on=False, zorder=4,
-                transform=ax.get_xaxis_transform())  # fmt: skip
+        ax.plot(
+            need.median,
+            1.0,
+            "v",
+            color=INK,
+            ms=4.5,
+            clip_on=False,
+            zorder=4,
+            transform=ax.get_xaxis_transform(),
+        )
     ax.axhline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
 
 

@@ -24,11 +24,19 @@ class Glance:
         """The table and how to read it."""
         table = study.overview
         at = f"T = {table['length'].iloc[0]}"
-        heads = ["cell", "parameters", "learning rate", f"S before, {at}", f"S after, {at}",
-                 "longest T solved"]  # fmt: skip
+        heads = [
+            "cell",
+            "parameters",
+            "learning rate",
+            f"S before, {at}",
+            f"S after, {at}",
+            "longest T solved",
+        ]
         rows = lines(table)
-        return [Table("overview", table, heads, rows, "lrrrrr", title="A line a cell"),
-                Text([NOTE], "note")]  # fmt: skip
+        return [
+            Table("overview", table, heads, rows, "lrrrrr", title="A line a cell"),
+            Text([NOTE], "note"),
+        ]
 
 
 def lines(table: pd.DataFrame) -> list[list[str]]:

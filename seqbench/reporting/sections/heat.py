@@ -151,8 +151,14 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, float]):
     steps, lags = table.columns.to_numpy(), table.index.to_numpy(float)
     edges = np.concatenate([[lags[0] - 0.5], (lags[1:] + lags[:-1]) / 2, [lags[-1] + 0.5]])
     ax.set_facecolor("#ffffff")
-    mesh = ax.pcolormesh(np.arange(len(steps) + 1), edges, colours.to_numpy(float), cmap=MAP,
-                         rasterized=True, **scale)  # fmt: skip
+    mesh = ax.pcolormesh(
+        np.arange(len(steps) + 1),
+        edges,
+        colours.to_numpy(float),
+        cmap=MAP,
+        rasterized=True,
+        **scale,
+    )
     ax.grid(False)
     every = -(-len(steps) // LABELS)
     named = [i for i in range(0, len(steps), every) if i <= len(steps) - 1 - every]

@@ -93,5 +93,12 @@ def _mark_outcome(
         at = curve[curve["step"] == trial["solved_at"]]
         ax.plot(at["step"], at["loss"], "o", color=colour, ms=5.5, mec="white", zorder=4)
     elif trial["status"] == Status.DIVERGED:
-        ax.plot(curve["step"].iloc[-1], curve["loss"].iloc[-1], "X", color=colour, ms=7,
-                mec="white", zorder=4)  # fmt: skip
+        ax.plot(
+            curve["step"].iloc[-1],
+            curve["loss"].iloc[-1],
+            "X",
+            color=colour,
+            ms=7,
+            mec="white",
+            zorder=4,
+        )

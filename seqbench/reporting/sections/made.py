@@ -33,8 +33,12 @@ class Made:
         yield Table("cells", study.cells, HEADS, cell_rows(study.cells), "llrrrrl", title="Cells")
         yield Text(["(median)."], head="Seconds a trial")
         heads = ["cell", *(f"T = {length}" for length in task.lengths)]
-        yield Table(heads=heads, rows=second_rows(study), align="l" + "r" * len(task.lengths),
-                    title="Seconds a trial")  # fmt: skip
+        yield Table(
+            heads=heads,
+            rows=second_rows(study),
+            align="l" + "r" * len(task.lengths),
+            title="Seconds a trial",
+        )
         if not study.rates.empty:
             yield Table("tuning", study.rates)
         for head, key in (("Versions.", "versions"), ("Machine.", "machine")):
@@ -50,10 +54,17 @@ class Made:
 def cell_rows(table: pd.DataFrame) -> list[list[str]]:
     """What each cell was, in words."""
     return [
-        [row.cell, row.use, str(row.hidden_size), str(row.layers), f"{row.learning_rate:g}",
-         row.parameters or DASH, row.options or DASH]
+        [
+            row.cell,
+            row.use,
+            str(row.hidden_size),
+            str(row.layers),
+            f"{row.learning_rate:g}",
+            row.parameters or DASH,
+            row.options or DASH,
+        ]
         for row in table.itertuples()
-    ]  # fmt: skip
+    ]
 
 
 def second_rows(study: Study) -> list[list[str]]:

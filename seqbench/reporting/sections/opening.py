@@ -37,8 +37,14 @@ class Opening:
         """A table, its rule; a figure and its table."""
         heads = ["cell", *(f"T = {length}" for length in study.task.lengths)]
         align = "l" * len(heads)
-        yield Table("opening_counts", study.opening_counts, heads, count_rows(study), align,
-                    title="What came first, by cell and length")  # fmt: skip
+        yield Table(
+            "opening_counts",
+            study.opening_counts,
+            heads,
+            count_rows(study),
+            align,
+            title="What came first, by cell and length",
+        )
         yield Table("opening", study.opening)
         yield Text([f"How many trials. {rule()} {ASSOCIATION}"], "note")
         yield Text([f"{name}: {told}" for name, told in _categories(study)], "bullets")
@@ -48,8 +54,14 @@ class Opening:
             plot = partial(draw, marks, budget, study.labels)
             yield Figure("fall", FALL, _caption(study), plot)
         shown = [] if marks.empty else fall_rows(study)
-        yield Table("falls", study.falls, heads if shown else [], shown, align,
-                    title=f"{FALL}, by cell and length")  # fmt: skip
+        yield Table(
+            "falls",
+            study.falls,
+            heads if shown else [],
+            shown,
+            align,
+            title=f"{FALL}, by cell and length",
+        )
         if shown:
             yield Text(fall_notes(study), "note")
 
@@ -165,13 +177,26 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
     for ax, length in zip(axes[0], lengths, strict=True):
         here = marks[marks["length"] == length]
         for (cell, status), group in here.groupby(["cell", "status"], sort=False):
-            ax.plot(group["s_start"], group["fell_at"].clip(upper=TOP * budget),
-                    Status(status).marker, color=looks[cell]["color"], ms=5, alpha=0.85,
-                    mec="white", mew=0.5, ls="none", zorder=3)  # fmt: skip
+            ax.plot(
+                group["s_start"],
+                group["fell_at"].clip(upper=TOP * budget),
+                Status(status).marker,
+                color=looks[cell]["color"],
+                ms=5,
+                alpha=0.85,
+                mec="white",
+                mew=0.5,
+                ls="none",
+                zorder=3,
+            )
         _mark_fall(ax, budget)
         ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
-    style.label_edges(figure, axes, "S at the needed lag before training, decades",
-                      ["step by which the loss fell"])  # fmt: skip
+    style.label_edges(
+        figure,
+        axes,
+        "S at the needed lag before training, decades",
+        ["step by which the loss fell"],
+    )
     seen = set(marks["status"])
     cells = [
         style.mark(cell, "o", color=looks[cell]["color"], ms=5)
@@ -186,8 +211,15 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
 def _mark_fall(ax: Axes, budget: int) -> None:
     ax.axvline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
     ax.axhline(TOP * budget, color=GREY, lw=0.7, zorder=1)
-    ax.annotate("did not fall", (0.01, TOP * budget), xycoords=("axes fraction", "data"),
-                xytext=(0, 4), textcoords="offset points", color=GREY, fontsize=7.5)  # fmt: skip
+    ax.annotate(
+        "did not fall",
+        (0.01, TOP * budget),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=7.5,
+    )
     ax.set_ylim(-0.03 * budget, (TOP + 0.12) * budget)
     ticks = [tick for tick in MaxNLocator(4).tick_values(0, budget) if 0 <= tick <= budget]
     ax.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])

@@ -62,13 +62,17 @@ def draw(table: pd.DataFrame, offs: pd.DataFrame, labels: list[str]) -> mpl.Figu
     _same_limits(axes, table, offs)
     style.label_edges(figure, axes, "length T, steps", list(MEASURES.values()))
     dark = {"color": INK}
-    style.legend(figure, [
-        style.line("start", ls="--", marker="D", mfc="white", ms=3.5, **dark),
-        style.line("end, solved by half the seeds or more", marker="o", ms=4.5, **dark),
-        style.line("end, solved by fewer", marker="s", ms=4.5, **dark),
-        style.mark("at least: not reached within K", r"$\uparrow$", ms=7),
-        style.line("median needed lag", color=GREY, lw=0.9, ls=(0, (1, 1.5))),
-    ], columns=3)  # fmt: skip
+    style.legend(
+        figure,
+        [
+            style.line("start", ls="--", marker="D", mfc="white", ms=3.5, **dark),
+            style.line("end, solved by half the seeds or more", marker="o", ms=4.5, **dark),
+            style.line("end, solved by fewer", marker="s", ms=4.5, **dark),
+            style.mark("at least: not reached within K", r"$\uparrow$", ms=7),
+            style.line("median needed lag", color=GREY, lw=0.9, ls=(0, (1, 1.5))),
+        ],
+        columns=3,
+    )
     return figure
 
 
@@ -80,8 +84,16 @@ def _draw_reach(ax: Axes, rows: pd.DataFrame, offs: pd.DataFrame, name: str, col
     ax.vlines(split["length"], split[f"{name}_end_low"], split["largest_lag"], color=colour, lw=0.8)
     for at, dashes in (("start", "--"), ("end", "-")):
         seeds = offs[offs["at"] == at]
-        ax.plot(seeds["length"], seeds[name].clip(upper=seeds["largest_lag"]), ".", color=colour,
-                ms=6, alpha=0.5, mec="none", zorder=2)  # fmt: skip
+        ax.plot(
+            seeds["length"],
+            seeds[name].clip(upper=seeds["largest_lag"]),
+            ".",
+            color=colour,
+            ms=6,
+            alpha=0.5,
+            mec="none",
+            zorder=2,
+        )
         value = rows[f"{name}_{at}"]
         drawn = value.clip(upper=rows["largest_lag"])
         ax.plot(rows["length"], drawn, ls=dashes, color=colour, lw=1.3, zorder=3)
@@ -93,8 +105,14 @@ def _draw_reach(ax: Axes, rows: pd.DataFrame, offs: pd.DataFrame, name: str, col
         for length, top in zip(
             rows["length"][np.isinf(value)], drawn[np.isinf(value)], strict=True
         ):
-            ax.annotate("", (length, top), (0, 12), textcoords="offset points", zorder=3,
-                        arrowprops={"arrowstyle": "<-", "color": colour, "lw": 1.1})  # fmt: skip
+            ax.annotate(
+                "",
+                (length, top),
+                (0, 12),
+                textcoords="offset points",
+                zorder=3,
+                arrowprops={"arrowstyle": "<-", "color": colour, "lw": 1.1},
+            )
 
 
 def _same_limits(axes: np.ndarray, table: pd.DataFrame, offs: pd.DataFrame) -> None:
