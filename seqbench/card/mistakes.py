@@ -15,6 +15,7 @@ _TYPES = {
     "list_type": "a list",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
     "literal_error": "{expected}",
     "too_short": "at least one",
     "missing": "a value",

@@ -124,6 +124,15 @@ class Diagnostic(_Brought):
     every: PositiveInt | None = None
 
 
+# Key of [training] -> the optimisers that have it.
+OPTIMIZER_OPTIONS = {
+    "momentum": ("rmsprop", "sgd"),
+    "decay": ("adam", "rmsprop"),
+    "eps": ("adam", "rmsprop"),
+    "accumulator_start": ("rmsprop",),
+}
+
+
 class Training(_Table):
     """[training]: the budget and the optimiser, the same for every cell that does not override."""
 
@@ -133,11 +142,17 @@ class Training(_Table):
     match: Literal["width", "parameters"] = "width"
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    decay: float | None = Field(default=None, ge=0.0, lt=1.0)
+    eps: PositiveFloat | None = None
+    accumulator_start: float = NotNegative
     clip_norm: float = NotNegative
     clip_value: float = NotNegative
     eval_every: PositiveInt = 100
     eval_size: PositiveInt = 1000
     stop_when_solved: bool = True
+    right_in_a_row: int = Field(default=0, ge=0)
     segment: PositiveInt | Literal["auto"] = "auto"
     recompute: bool | Literal["auto"] = "auto"
     truncate: int = Field(default=0, ge=0)
@@ -147,6 +162,15 @@ class Training(_Table):
     def _one_clip(self) -> Training:
         if self.clip_norm and self.clip_value:
             raise ValueError("clip_norm and clip_value can't both be set")
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_optimizer(self) -> Training:
+        for key, optimizers in OPTIMIZER_OPTIONS.items():
+            if getattr(self, key) and self.optimizer not in optimizers:
+                raise ValueError(
+                    f"{key} is no option of {self.optimizer!r}, only of {' and '.join(optimizers)}"
+                )
         return self
 
 

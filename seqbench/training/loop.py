@@ -27,7 +27,8 @@ from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
-from seqbench.training.objective import evaluate, gradient_of_loss, make_optimizer
+from seqbench.training.objective import evaluate, gradient_of_loss
+from seqbench.training.optimizer import make_optimizer, rate_at
 
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
 
@@ -103,6 +104,7 @@ class _Watch:
     curves: list[dict[str, Any]] = field(default_factory=list)
     flow: dict[int, pd.DataFrame] = field(default_factory=dict)  # by step
     good: int = 0  # evaluations in a row that met the criterion
+    right: int = 0  # training sequences in a row that were right, where the card counts them
     solved_at: int | None = None
     diverged_at: int | None = None
     passed: bool = False  # the loss has passed the reference baseline
@@ -112,7 +114,7 @@ class _Watch:
 class _Run:
     def __init__(self, trial: Trial, problem: Problem, model: Model, device: torch.device) -> None:
         self.trial, self.problem, self.model, self.device = trial, problem, model, device
-        self.optimizer = make_optimizer(model, trial)
+        self.optimizer = make_optimizer(model.parameters(), trial)
         self.batches = Batches(trial, problem)
         self.evaluations = generator("evaluation", trial)
         self.cut = choose(model.stack, self.typical_inputs(), trial.training)
@@ -130,7 +132,7 @@ class _Run:
         record_at = recording_steps(self.trial.recording.every, training.steps)
         step = 0
         while True:
-            if step % training.eval_every == 0 or step == training.steps:
+            if step % training.eval_every == 0 or step == training.steps or self.over():
                 self.look(step)
                 progress(step, self.watch.curves[-1]["loss"])
             if step in record_at:
@@ -160,6 +162,8 @@ class _Run:
         """One training step, the `number`th."""
         training, parameters = self.trial.training, list(self.model.parameters())
         batch = self.batches.next()
+        if training.right_in_a_row:
+            self.count_right(number, batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.cut))
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -170,7 +174,21 @@ class _Run:
             nn.utils.clip_grads_with_norm_(parameters, self.trial.clip_norm, norm)
         if training.clip_value:
             nn.utils.clip_grad_value_(parameters, training.clip_value)
+        if training.schedule != "constant":
+            share = rate_at(training.schedule, number, training.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.trial.learning_rate * share
         self.optimizer.step()
+
+    def count_right(self, number: int, batch: Batch) -> None:
+        """How many training sequences in a row were right when they came, before the step on them;
+        a batch that is not all right counts as none."""
+        watch = self.watch
+        here = batch.to(self.device)
+        all_right = evaluate(self.model, self.problem, here)["score"] == 1.0
+        watch.right = watch.right + batch.inputs.shape[1] if all_right else 0
+        if watch.right >= self.trial.training.right_in_a_row and watch.solved_at is None:
+            watch.solved_at = number
 
     def look(self, step: int) -> None:
         """Evaluate, and note what this evaluation changes."""
@@ -182,7 +200,8 @@ class _Run:
         self.losses, self.norms = [], []
         self.readings.gather()
         watch.good = watch.good + 1 if self.problem.solved(numbers) else 0
-        if watch.good == IN_A_ROW and watch.solved_at is None:
+        by_evaluations = not self.trial.training.right_in_a_row
+        if by_evaluations and watch.good == IN_A_ROW and watch.solved_at is None:
             watch.solved_at = watch.curves[-IN_A_ROW]["step"]
         self.record_around_passing(step, numbers["loss"])
 

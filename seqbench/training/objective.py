@@ -1,4 +1,4 @@
-"""A model on a problem: the training loss and its gradient, the evaluation, the optimiser.
+"""A model on a problem: the training loss and its gradient, the evaluation.
 
 Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the readout.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqbench.card.task import Trial
 from seqbench.engine.chain import State, TimeChain, backpropagate, even_edges, flatten, template
 from seqbench.engine.cut import Cut
 from seqbench.models.recurrent import Model
@@ -115,15 +114,3 @@ def _scored_outputs(model: Model, inputs_TBI: Tensor, steps_S: Tensor) -> Tensor
         here = steps_S[(steps_S >= start) & (steps_S < stop)] - start
         found.append(model.readout(outputs_tBH[here]))
     return torch.cat(found)
-
-
-def make_optimizer(model: Model, trial: Trial) -> torch.optim.Optimizer:
-    """The card's optimiser. "rmsprop" has the papers' decay of 0.9, not torch's 0.99."""
-    rate = trial.learning_rate
-    match trial.training.optimizer:
-        case "adam":
-            return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(model.parameters(), lr=rate, alpha=0.9)
-        case "sgd":
-            return torch.optim.SGD(model.parameters(), lr=rate)

@@ -14,7 +14,7 @@ from seqbench.engine.cut import Cut
 from seqbench.problems.adding import Adding
 from seqbench.training import loop as training
 from seqbench.training.batches import Batches, generator, make_problem
-from seqbench.training.objective import evaluate, gradient_of_loss, make_optimizer
+from seqbench.training.objective import evaluate, gradient_of_loss
 
 CARD = """
 name = "tiny"
@@ -200,13 +200,6 @@ def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged_with_its_step():
     )  # 1 + 12.4 steps x 1/2 reaches 7.2 within the 13th, 0-based 12
     assert outcome.curves.step.iloc[-1] == 20
     assert not np.isfinite(outcome.curves.loss.iloc[-1])
-
-
-def test_options_of_the_optimiser_are_those_of_the_papers():
-    problem = Adding(8)
-    model = training.make_model(make(), problem, nn.GRU)
-    optimizer = make_optimizer(model, make(**{"training.optimizer": "rmsprop"}))
-    assert optimizer.defaults["alpha"] == 0.9
 
 
 def test_needed_lags_of_the_probe():
