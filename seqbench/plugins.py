@@ -110,6 +110,19 @@ BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
             "which of two sequences began; random guessing of weights solves it; protocols: "
             "hochreiter1997-3a, hochreiter1997-3b; option: elements",
         ),
+        "delay": (
+            "seqbench.problems.delay:Delay",
+            "what was shown T steps ago",
+        ),
+        "memory_capacity": (
+            "seqbench.problems.delay:MemoryCapacity",
+            "what was shown 1 to T steps ago; the score is the capacity over T",
+        ),
+        "reber": (
+            "seqbench.problems.reber:EmbeddedReber",
+            "embedded Reber grammar: the last symbol but one is the second; protocols: exact, "
+            "hochreiter1997",
+        ),
         "denoising": (
             "seqbench.problems.denoising:Denoising",
             "recall ten symbols scattered in noise",

@@ -23,6 +23,17 @@ def check_choice(option: str, value: Any, allowed: Iterable[Any], problem: str) 
     return value
 
 
+def check_count(option: str, count: int, least: int) -> int:
+    """An option that counts something.
+
+    Raises:
+        InputError: not a whole number, or below the least.
+    """
+    if type(count) is not int or count < least:
+        raise InputError(f"problem.{option} = {count!r}\nallowed: {least} or more, whole")
+    return count
+
+
 def check_length(length: int, shortest: int, problem: str) -> int:
     """A length.
 
@@ -42,6 +53,4 @@ def check_train_set(train_set: int) -> int:
     Raises:
         InputError: not a whole number, or negative.
     """
-    if type(train_set) is not int or train_set < 0:
-        raise InputError(f"problem.train_set = {train_set!r}\nallowed: 0 (fresh) or more, whole")
-    return train_set
+    return check_count("train_set", train_set, 0)

@@ -15,7 +15,8 @@ def best_constant(problem, batch):
     if batch.targets.is_floating_point():
         weights = weights[..., None]
         mean = (weights * batch.targets).sum((0, 1)) / weights.sum((0, 1))
-        return (weights * (batch.targets - mean) ** 2).sum().item() / weights.sum().item()
+        error = ((batch.targets - mean) ** 2).mean(-1, keepdim=True)
+        return (weights * error).sum().item() / weights.sum().item()
     mass = torch.zeros(problem.output_size, dtype=torch.float64)
     mass.index_add_(0, batch.targets.flatten(), weights.flatten().double())
     return torch.special.entr(mass / mass.sum()).sum().item()
