@@ -74,7 +74,9 @@ def interventions(task: Task) -> list[Intervention]:
     """Those of a card, one a kind of cell at most."""
     found = []
     for use in dict.fromkeys(cell.use for cell in task.cells):
-        cells = {c.label: c.model_dump(exclude={"label"}) for c in task.cells if c.use == use}
+        cells = {
+            c.label: c.model_dump(exclude={"label", "group"}) for c in task.cells if c.use == use
+        }
         keys = sorted({key for told in cells.values() for key in told})
         differ = [key for key in keys if len({repr(c.get(key)) for c in cells.values()}) > 1]
         values = {label: told.get(differ[0]) for label, told in cells.items()} if differ else {}

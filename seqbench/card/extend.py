@@ -27,13 +27,15 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
         raise _differs(where, key, old, new)
     cells = {cell.label: cell for cell in stored.cells}
     for cell in asked.cells:
-        if not _same(cells.setdefault(cell.label, cell).model_dump(), cell.model_dump()):
+        there = cells.setdefault(cell.label, cell)
+        if not _same(*(one.model_dump(exclude={"group"}) for one in (there, cell))):
             raise _differs(
                 where,
                 f"cells ({cell.label})",
                 cells[cell.label].model_dump(exclude_none=True),
                 cell.model_dump(exclude_none=True),
             )
+        cells[cell.label] = cell  # its group may be another
     return asked.model_copy(
         update={
             "cells": list(cells.values()),
@@ -53,7 +55,8 @@ def differences(old: Task, new: Task) -> Iterator[tuple[str, Any, Any]]:
 
 
 def reopened(task: Task, card: Task) -> Task:
-    """A resolved task with what its card leaves to be found out taken out again: widths and rates.
+    """A resolved task with what its card leaves to be found out taken out again: widths and rates;
+    groups are the card's.
 
     Args:
         card: where a cell of the same label says how these are found.
@@ -62,7 +65,7 @@ def reopened(task: Task, card: Task) -> Task:
     cells = []
     for cell in task.cells:
         entry = written.get(cell.label, cell)
-        update = {"match": entry.match}
+        update = {"match": entry.match, "group": entry.group}
         if entry.hidden_size is None and "parameters" in (entry.match, card.training.match):
             update["hidden_size"] = None
         if entry.learning_rate is None and card.tuning:

@@ -101,8 +101,9 @@ class _Brought(_OpenTable):
 
 class Cell(_Brought):
     """One entry of `cells`; match = "parameters": the width at which the model has about as many as
-    the first cell's, instead of the same width."""
+    the first cell's, instead of the same width. group: under which heading a report shows it."""
 
+    group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
     hidden_size: PositiveInt | None = None
     match: Literal["width", "parameters"] | None = None
     learning_rate: PositiveFloat | None = None
@@ -244,9 +245,9 @@ class Trial(_Table):
         """Hash of the configuration and the schema version, 16 hexadecimal digits.
 
         Defaults are left out, so that a later version's new option does not orphan old trials; a
-        default that changes is a change of schema.
+        default that changes is a change of schema. So is the heading of the cell in a report.
         """
-        set_by_card = self.model_dump(exclude_defaults=True)
+        set_by_card = self.model_dump(exclude_defaults=True, exclude={"cell": {"group"}})
         text = json.dumps({"schema": SCHEMA, **set_by_card}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -161,3 +161,11 @@ def test_a_run_may_grow_in_cells_lengths_and_seeds():
 def test_a_run_that_belongs_to_another_task_names_the_key(change, key):
     with pytest.raises(InputError, match=f"runs/mine belongs to another task: {key}"):
         merge(cards.parse(CARD, "x"), cards.parse(CARD, "x", change), "runs/mine")
+
+
+def test_a_cells_heading_in_a_report_is_no_part_of_its_trials():
+    plain = cards.load("quickstart")
+    grouped = [cell.model_copy(update={"group": "gates"}) for cell in plain.cells]
+    headed = plain.model_copy(update={"cells": grouped})
+    assert [t.key for t in headed.trials()] == [t.key for t in plain.trials()]
+    assert merge(plain, headed, "here").cells == grouped
