@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqbench.card.task import Trial
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Picture
 from seqbench.measure.diagnostics.spectra import check_counts
 
 
@@ -30,6 +32,16 @@ class ClippedSteps:
         check_counts("clipped_steps", window=window)
         self.window = window
         self.seen: list[dict[str, Tensor]] = []
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The shares against the training step."""
+        caption = (
+            f"The share of training steps, of the last {self.window}, whose gradient was clipped. "
+            "Dotted: 0 and 1."
+        )
+        return [
+            Picture(title="Clipped steps", caption=caption, lines=(0.0, 1.0), y="share of steps")
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, Tensor]:
         """At the end of a window its shares, at other steps nothing."""

@@ -12,8 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from seqbench.card.task import Trial
 from seqbench.engine.chain import State, TimeChain, enter, roots
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.diagnostics.spectra import check_counts
 from seqbench.measure.probe import wanted_lags
 from seqbench.measure.state import as_wide, measuring, widened, zero_state
@@ -48,6 +50,30 @@ class TemporalComponents:
         if boundaries != "all":
             check_counts("temporal_components", boundaries=boundaries)
         self.boundaries = boundaries
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """Shares and sizes by lag, at both ends of training."""
+        caption = (
+            "The gradient of the recurrent layers' parameters taken apart by lag: which lags the "
+            "optimiser hears. Left: the share of the whole that lags up to k make, along its "
+            "direction; dotted: 0 and 1, where it ends. Right: the size of the part at lag k, "
+            "log10, relative to the whole."
+        )
+        panels = (
+            Panel(quantity="share up to lag", lines=(0.0, 1.0)),
+            Panel(quantity="log10 size at lag"),
+        )
+        return [
+            Picture(
+                title="Temporal components",
+                caption=caption,
+                panels=panels,
+                over="index",
+                x="lag k",
+                y="share; decades",
+                floor=-12.0,
+            )
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, pd.Series]:
         """Series over lags; nothing where the loss sends no gradient to the layers."""

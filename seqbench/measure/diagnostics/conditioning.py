@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from seqbench.card.task import Trial
 from seqbench.measure.diagnostics.jacobian import jacobians, last_steps
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.diagnostics.spectra import check_steps, log10_singular_values
 
 DECADES = 3.0  # the same thousandth as the horizon that a report shows
@@ -38,6 +40,29 @@ class ConditionNumber:
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
         self.steps = check_steps("condition_number", steps, sequences)
         self.sequences = sequences
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The condition number and what is left, over k, at both ends of training."""
+        caption = (
+            "How unevenly a gradient survives k steps: log10 of the largest by the smallest "
+            "singular value of d s_T / d s_(T−k), and the share of singular values above a "
+            f"thousandth of the largest; means over {self.sequences} probe sequences, the first "
+            "over those whose Jacobian is not singular. Dotted: 0, and 1: a rotation."
+        )
+        panels = (
+            Panel(quantity="log10 condition", lines=(0.0,)),
+            Panel(quantity="share of directions", lines=(1.0,)),
+        )
+        return [
+            Picture(
+                title="Condition number",
+                caption=caption,
+                panels=panels,
+                over="index",
+                x="k, steps",
+                y="decades; share",
+            )
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, pd.Series]:
         """Series over k."""

@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from seqbench.card.task import Trial
 from seqbench.engine.chain import flatten
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.moment import Moment
+from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.diagnostics.spectra import check_counts
 from seqbench.measure.state import as_wide, measuring, widened
 
@@ -49,6 +51,31 @@ class Sensitivity:
                 )
             check_counts("sensitivity", directions=directions)
         self.directions, self.sequences = directions, sequences
+
+    def pictures(self, trial: Trial) -> list[Picture]:
+        """The sensitivity over the steps, at both ends of training; its growth against the step."""
+        caption = (
+            "log10 of |d s_t / d theta|, how far the state after t steps moves with the "
+            f"parameters; mean over {self.sequences} probe sequences. It levels off where the "
+            "memory of the cell ends. The level depends on the units of the state, the shape does "
+            "not."
+        )
+        series = Picture(
+            title="Forward sensitivity",
+            caption=caption,
+            panels=(Panel(quantity="log10 size after steps", title="size"),),
+            over="index",
+            x="t, steps",
+            y="log10",
+        )
+        growth = Picture(
+            name="growth",
+            title="Growth of the forward sensitivity",
+            caption="From the first step of the sequence to the last, in decades.",
+            panels=(Panel(quantity="growth", lines=(0.0,)),),
+            y="decades",
+        )
+        return [series, growth]
 
     def __call__(self, moment: Moment) -> dict[str, float | pd.Series]:
         """The series over steps, and its growth."""
