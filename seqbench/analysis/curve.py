@@ -11,7 +11,9 @@ import pandas as pd
 
 HALF = -np.log10(2)
 HORIZONS = (1e-1, 1e-3, 1e-6)
-MANY_ZEROS = 0.05  # share of examples; survivors alone would bias a mean upwards
+# Shares of examples that are exactly 0. Beyond the first the mean is one of survivors, who bias it
+# upwards; beyond the second the example in the middle is 0 itself.
+MANY_ZEROS, MOST_ZEROS = 0.05, 0.5
 
 
 class Curve:
@@ -19,8 +21,8 @@ class Curve:
 
     Args:
         lags: [n] ascending; lag 0 first.
-        s: [n] log10, relative to lag 0. -inf where the gradient is an exact zero for more than 5 %
-            of the examples; NaN (not finite) points are left out.
+        s: [n] log10, relative to lag 0; -inf where the flow is an exact zero. NaN points, where it
+            has no mean or is not finite, are left out.
     """
 
     def __init__(self, lags: np.ndarray, s: np.ndarray) -> None:
@@ -112,13 +114,18 @@ class Curve:
 def from_rows(rows: pd.DataFrame, examples: int) -> Curve:
     """The curve of one trial, step, anchor, layer and part of the state.
 
+    Where more than 5 % of the examples are exactly 0, S has no mean (NaN); where more than half
+    are, it is -inf. Fewer zeros are left out of the mean.
+
     Args:
         rows: a DataFrame with columns lag, log10_norm, n_zero, n_nonfinite.
         examples: how many sequences each row summarises.
     """
     rows = rows.sort_values("lag")
     level = rows["log10_norm"].to_numpy(float)
-    s = np.where(rows["n_zero"].to_numpy() > MANY_ZEROS * examples, -np.inf, level)
+    zeros = rows["n_zero"].to_numpy() / examples
+    s = np.where(zeros > MANY_ZEROS, np.nan, level)
+    s = np.where(zeros > MOST_ZEROS, -np.inf, s)
     s = np.where(rows["n_nonfinite"].to_numpy() > 0, np.nan, s)
     lags = rows["lag"].to_numpy()
     start = s[0] if len(s) and lags[0] == 0 else np.nan

@@ -79,13 +79,25 @@ def rows(lags, norms, zeros=0, nonfinite=0):
     )
 
 
-def test_many_exact_zeros_are_minus_infinity_and_stay_out_of_rates():
+def test_where_more_than_half_are_exactly_zero_the_flow_is_below_every_level():
     lags = np.arange(11)
-    curve = from_rows(rows(lags, 2.0 - 0.1 * lags, zeros=np.where(lags > 6, 3, 0)), examples=32)
+    curve = from_rows(rows(lags, 2.0 - 0.1 * lags, zeros=np.where(lags > 6, 17, 0)), examples=32)
     assert curve.at(6) == pytest.approx(-0.6)
     assert math.isnan(curve.at(7))
-    assert curve.horizon(1e-6) == 7  # where more than 5 % are exactly 0, the flow is below it all
+    assert curve.horizon(1e-6) == 7
     assert curve.late_half_life() == "not defined: exact zeros"
+
+
+def test_where_a_few_are_exactly_zero_nothing_is_read():
+    lags = np.arange(11)
+    curve = from_rows(rows(lags, 2.0 - 0.1 * lags, zeros=np.where(lags > 6, 16, 0)), examples=32)
+    assert curve.largest_lag == 6
+    assert curve.horizon(1e-6) is None  # not within 6
+    assert math.isnan(curve.at(7))
+
+
+def test_exact_zeros_stay_out_of_rates():
+    lags = np.arange(11)
     between = Curve([0, 1, 2, 3, 4], [0, -1, -np.inf, -3, -4])
     assert math.isnan(between.at(2))
     assert math.isnan(between.at(2.5))
