@@ -129,29 +129,54 @@ def report(
 
 @app.command()
 def flow(
-    cells: Annotated[list[str], typer.Argument(metavar="CELL...", help="Names or specs.")],
-    length: Annotated[int, typer.Option(help="Steps of the sequence.", min=1)] = 400,
-    hidden: Annotated[int, typer.Option(help="Hidden size.", min=1)] = 128,
+    cells: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CELL...",
+            help="""Names or specs, or tables: '{ use = "lstm", forget_bias = 3 }'""",
+        ),
+    ],
+    length: Annotated[
+        int, typer.Option(metavar="T", help="Time steps of the sequence.", min=1)
+    ] = 400,
+    hidden: Annotated[int, typer.Option(metavar="H", help="Hidden size.", min=1)] = 128,
     seed: Annotated[
-        int, typer.Option(help="Of initialisation, inputs, cotangent.", min=0, max=2**63 - 1)
+        int,
+        typer.Option(
+            metavar="N", help="Of initialisation, inputs, cotangent.", min=0, max=2**63 - 1
+        ),
     ] = 0,
     kind: Annotated[
-        str | None, typer.Option(help="cell, or layer: those that take whole sequences.")
+        str | None,
+        typer.Option(metavar="KIND", help="cell, or layer: those that take whole sequences."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a figure: .png, .svg, .pdf.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the data.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="OPTION=VALUE", help="For the constructor of each cell: forget_bias=3"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a figure: .png, .svg or .pdf.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the data.")] = None,
 ) -> None:
-    """How far back the gradient reaches in freshly initialised cells; nothing is trained."""
-    from seqbench.measure.untrained import compare, float32_zeros
+    """How far back the gradient reaches in freshly initialised cells; nothing is trained.
+
+    seqbench flow rnn lstm '{ use = "lstm", forget_bias = 3 }' --length 100
+    """
+    from seqbench.measure.untrained import look
     from seqbench.reporting import terminal
     from seqbench.reporting.flow_files import check_files, save
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
     sizes = {"length": length, "hidden_size": hidden, "seed": seed, "kind": kind}
-    table = compare(cells, **sizes)
-    terminal.print_flow(table, float32_zeros(cells, **sizes))
-    for path in save(table, figure=out, csv=csv):
+    seen = look(
+        cells, **sizes, options=_settings(settings or [], "option=value, as in forget_bias=3")
+    )
+    terminal.print_flow(seen)
+    for path in save(seen.table, figure=out, csv=csv):
         print(path)
 
 
@@ -224,14 +249,16 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         raise InputError(f"{option} {text}\nallowed: whole numbers, as in 50,100") from None
 
 
-def _settings(given: list[str]) -> dict[str, Any]:
+def _settings(
+    given: list[str], allowed: str = "table.key=value, as in training.steps=500"
+) -> dict[str, Any]:
     import tomllib
 
     changes = {}
     for one in given:
         key, equals, value = one.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"--set {one}\nallowed: table.key=value, as in training.steps=500")
+            raise InputError(f"--set {one}\nallowed: {allowed}")
         try:
             changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

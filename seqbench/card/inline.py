@@ -1,7 +1,7 @@
 """Cells as they are written on a command line: names, and inline tables as a card has them.
 
-    rnn,lstm
-    lstm,{ use = "lstm", forget_bias = 3 }
+rnn,lstm
+lstm,{ use = "lstm", forget_bias = 3 }
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def entry(text: str) -> dict[str, Any]:
 
 def label(table: dict[str, Any]) -> str:
     """ "lstm, forget_bias 3" of { use = "lstm", forget_bias = 3 }."""
-    told = [f"{name} {_told(value)}" for name, value in table.items() if name not in ("use", "kind")]
+    told = [
+        f"{name} {_told(value)}" for name, value in table.items() if name not in ("use", "kind")
+    ]
     return ", ".join([table["use"].rpartition(":")[2], *told])
 
 

@@ -2,98 +2,137 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from seqbench import plugins
+from seqbench.card import inline
 from seqbench.card import task as cards
+from seqbench.card.mistakes import explain
 from seqbench.card.task import Cell
 from seqbench.engine.reproducible import reproducible
 from seqbench.errors import InputError
+from seqbench.measure.diagnostics.saturation import gates
 from seqbench.measure.flow import gradient_flow
 from seqbench.measure.state import measuring
 from seqbench.models.recurrent import Stack, build
 
 INPUTS = 2  # columns of N(0, 1)
 EXAMPLES = 32
+KEEPING = ("forget gate", "update gate")  # what the memory is multiplied with
+BIASES = {"forget_bias", "chrono"}
+TRAINED = ("learning_rate", "clip_norm", "match")
+OF_A_CELL = "use, label, kind, layers, hidden_size, and options of the cell"
 
 
-def compare(
+class Gate(NamedTuple):
+    """The gate that a cell's memory is multiplied with at each step, before any training.
+
+    Attributes:
+        name: "forget gate", "update gate".
+        mean: over units, steps and examples.
+        loss: the mean of -log10: the decades that a memory loses a step by this gate alone.
+        bias: the name of the constructor's option that opens it, if there is one and it is not set.
+    """
+
+    name: str
+    mean: float
+    loss: float
+    bias: str | None
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """What there is to see in freshly initialised cells.
+
+    Attributes:
+        table: the columns of `gradient_flow`, with cell, length, seed, step (0) and source
+            ("output").
+        float32_zeros: cell -> the first lag from which on an ordinary backward pass in float32
+            says that the gradient of the inputs is exactly 0 for all examples; inf if there is
+            none. An input's lag is that of the state before it. Subnormal numbers are kept, as
+            torch does unless told otherwise.
+        gates: cell -> its gate, for those whose gates are known (see `Saturation`).
+    """
+
+    table: pd.DataFrame
+    float32_zeros: dict[str, float]
+    gates: dict[str, Gate]
+
+
+def look(
     cells: Sequence[str],
     *,
     length: int = 400,
     hidden_size: int = 128,
     seed: int = 0,
     kind: str | None = None,
-) -> pd.DataFrame:
+    options: dict[str, Any] | None = None,
+) -> Untrained:
     """Output flow of untrained cells: from a fixed random unit cotangent on the last output.
 
     Args:
-        cells: names, "module:Class" or "file.py:Class".
+        cells: names, "module:Class", "file.py:Class", or inline tables as a card has them.
         length: steps T of the input, [T, 32, 2] from N(0, 1), the same for every cell.
-        hidden_size: H.
+        hidden_size: H, where a cell has none of its own.
         seed: of the initialisation, the inputs and the cotangent.
         kind: "layer" for whole-sequence layers that don't say so themselves.
-
-    Returns:
-        The columns of `gradient_flow`, with cell, length, seed, step (0) and source ("output").
+        options: for the constructor of every cell.
 
     Raises:
-        InputError: an unknown cell, or one named twice.
+        InputError: an unknown cell or option, or one cell named twice.
     """
-    chosen = _chosen(cells, kind)
+    chosen = _chosen(cells, kind, options or {})
     inputs_TBI = _inputs(length, seed)
-    with reproducible("cpu"):
-        tables = [_measure(cell, cls, inputs_TBI, hidden_size, seed) for cell, cls in chosen]
-    return pd.concat(tables, ignore_index=True)
+    tables, zeros, known = [], {}, {}
+    for cell, cls in chosen:
+        with _blamed(cell):
+            with reproducible("cpu"):
+                stack, u_H = _build(cell, cls, hidden_size, seed)
+                table = gradient_flow(stack, inputs_TBI, lambda outputs, u_H=u_H: outputs[-1] @ u_H)
+                gate = _gate(cell, cls, stack, inputs_TBI)
+            zeros[cell.label] = _float32_zero(stack, u_H, inputs_TBI)
+        axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
+        tables.append(pd.concat([pd.DataFrame(axes, index=table.index), table], axis=1))
+        if gate:
+            known[cell.label] = gate
+    return Untrained(pd.concat(tables, ignore_index=True), zeros, known)
 
 
-def float32_zeros(
-    cells: Sequence[str],
-    *,
-    length: int = 400,
-    hidden_size: int = 128,
-    seed: int = 0,
-    kind: str | None = None,
-) -> dict[str, float]:
-    """What an ordinary backward pass in float32 says of the same cells, inputs and cotangent.
-
-    Subnormal numbers are kept, as torch does unless told otherwise.
-
-    Returns:
-        Cell -> the first lag from which on the gradient of the inputs, `inputs.grad`, is exactly 0
-        for all examples; inf if there is none. An input's lag is that of the state before it.
-
-    Raises:
-        InputError: an unknown cell, or one named twice.
-    """
-    inputs_TBI, found = _inputs(length, seed), {}
-    with torch.random.fork_rng([]):
-        for cell, cls in _chosen(cells, kind):
-            with _blamed(cell):
-                layer, u_H = _build(cell, cls, hidden_size, seed)
-                with measuring(layer), torch.enable_grad():
-                    given_TBI = inputs_TBI.clone().requires_grad_()
-                    (layer(given_TBI, None)[0][-1] @ u_H).sum().backward(inputs=[given_TBI])
-            reached = (given_TBI.grad != 0).flatten(1).any(1).nonzero()  # NaN and inf too
-            first = int(reached[0]) if len(reached) else length
-            found[cell.label] = float(length - first + 1) if first else math.inf
-    return found
-
-
-def _chosen(cells: Sequence[str], kind: str | None) -> list[tuple[Cell, type]]:
+def _chosen(
+    cells: Sequence[str], kind: str | None, options: dict[str, Any]
+) -> list[tuple[Cell, type]]:
     if kind not in (None, "cell", "layer"):
         raise InputError(f"--kind {kind}\nallowed: cell, layer")
-    given = [{"use": cards.absolute(spec, Path.cwd()), "kind": kind} for spec in cells]
-    chosen = [Cell.model_validate(one) for one in given]
-    if len({cell.label for cell in chosen}) < len(chosen):
-        raise InputError(f"cells: {', '.join(cells)}\nallowed: each cell once")
-    return [(cell, plugins.load(plugins.resolve(cell.use, "cells"))) for cell in chosen]
+    chosen = []
+    for text in cells:
+        given = inline.entry(text)
+        given = ({"kind": kind} if kind else {}) | given | options
+        if options or "label" not in given:
+            given["label"] = inline.label({k: v for k, v in given.items() if k != "label"})
+        given["use"] = cards.absolute(given["use"], Path.cwd())
+        try:
+            cell = Cell.model_validate(given)
+        except ValidationError as error:
+            raise InputError(f"cell {text}: {explain(error, Cell, {})}") from None
+        if unused := [name for name in TRAINED if getattr(cell, name) is not None]:
+            raise InputError(f"cell {text}: {unused[0]}: nothing is trained\nallowed: {OF_A_CELL}")
+        cls = plugins.load(plugins.resolve(cell.use, "cells"))
+        plugins.check_options(cls, cell.options, ("input_size", "hidden_size"), f"cell {text}")
+        chosen.append((cell, cls))
+    labels = [cell.label for cell, _ in chosen]
+    if twice := next((label for label in labels if labels.count(label) > 1), None):
+        raise InputError(f"{twice} is named twice\nallowed: each cell once")
+    return chosen
 
 
 def _inputs(length: int, seed: int) -> torch.Tensor:
@@ -103,9 +142,17 @@ def _inputs(length: int, seed: int) -> torch.Tensor:
 
 def _build(cell: Cell, cls: type, hidden_size: int, seed: int) -> tuple[Stack, torch.Tensor]:
     """The untrained stack and the unit cotangent on its output."""
-    torch.manual_seed(seed)
-    sizes = {"input_size": INPUTS, "hidden_size": hidden_size, "output_size": 1}
-    model = build(cls, **sizes, kind=cell.kind)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = build(
+            cls,
+            input_size=INPUTS,
+            hidden_size=cell.hidden_size or hidden_size,
+            output_size=1,
+            layers=cell.layers,
+            kind=cell.kind,
+            options=cell.options,
+        )
     u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))
     return model.stack, u_H / u_H.norm()
 
@@ -116,19 +163,34 @@ def _blamed(cell: Cell) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"cells ({cell.label}): {error}") from None
+        raise InputError(f"cell {cell.label}: {error}") from None
     except Exception as error:
         raise InputError(
-            f"cells ({cell.label}): {plugins.own_words(error)}\n"
+            f"cell {cell.label}: {plugins.own_words(error)}\n"
             "allowed: forward(x, state=None) -> the new state; see docs/adding-a-cell.md"
         ) from error
 
 
-def _measure(
-    cell: Cell, cls: type, inputs_TBI: torch.Tensor, hidden_size: int, seed: int
-) -> pd.DataFrame:
-    with _blamed(cell):
-        layer, u_H = _build(cell, cls, hidden_size, seed)
-        table = gradient_flow(layer, inputs_TBI, lambda outputs: outputs[-1] @ u_H)
-    axes = {"cell": cell.label, "length": len(inputs_TBI), "seed": seed, "step": 0}
-    return pd.concat([pd.DataFrame(axes | {"source": "output"}, index=table.index), table], axis=1)
+def _float32_zero(stack: Stack, u_H: torch.Tensor, inputs_TBI: torch.Tensor) -> float:
+    with measuring(stack), torch.enable_grad():
+        given_TBI = inputs_TBI.clone().requires_grad_()
+        (stack(given_TBI, None)[0][-1] @ u_H).sum().backward(inputs=[given_TBI])
+    assert given_TBI.grad is not None  # for the type checker
+    reached = (given_TBI.grad != 0).flatten(1).any(1).nonzero()  # NaN and inf too
+    first = int(reached[0]) if len(reached) else len(inputs_TBI)
+    return float(len(inputs_TBI) - first + 1) if first else math.inf
+
+
+def _gate(cell: Cell, cls: type, stack: Stack, inputs_TBI: torch.Tensor) -> Gate | None:
+    """The top layer's, where it is known which one it is."""
+    with torch.no_grad(), measuring(stack):
+        for layer in stack.layers:
+            below_TBI, inputs_TBI = inputs_TBI, layer(inputs_TBI, None)[0]
+            found = gates(layer, below_TBI, inputs_TBI)
+    name = next((name for name in KEEPING if name in found), None)
+    if name is None:
+        return None
+    values = found[name].double()
+    has_bias = "forget_bias" in inspect.signature(cls).parameters
+    bias = "forget_bias" if has_bias and not BIASES & set(cell.options) else None
+    return Gate(name, values.mean().item(), -values.log10().mean().item(), bias)

@@ -25,7 +25,8 @@ BRAILLE = range(0x2800, 0x2900)
 def print_curves(curves: Mapping[str, Curve], limit: float, console: Console) -> None:
     """One line a cell, with its letter on it: lag to the right, decades upwards.
 
-    Exact zeros have no place on this axis: a line ends before them. Without a terminal there are
+    A line ends where too many examples are exact zeros (`Curve`), which have no place on this axis.
+    Without a terminal there are
     no colours; where the encoding has no braille, dots are full stops.
 
     Args:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,16 @@ from seqbench.reporting import plot
 from seqbench.reporting.words import steps
 from seqbench.results import Results
 
+if TYPE_CHECKING:  # a report needs no torch
+    from seqbench.measure.untrained import Gate, Untrained
+
 EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0
 WIDTH = 80  # where there is no terminal
 GAP = 2  # between columns
 NOWHERE = "undefined"  # too few lags, exact zeros, or values that are not finite
+IN_FLOAT32 = ("too small for float32 from lag", "float32 inputs.grad is 0 from lag")
+OPENED = 3  # a forget bias, for example
 FLOAT32 = (
     "Too small for float32: the norm is below half of its smallest number, 1.4e-45, so each entry "
     "of the exact gradient rounds to 0. inputs.grad: what an ordinary backward pass in float32 "
@@ -101,29 +107,70 @@ def errors(results: Results) -> list[str]:
     return lines
 
 
-def print_flow(
-    table: pd.DataFrame, zeros: Mapping[str, float], console: Console | None = None
-) -> None:
-    """The output flow of untrained cells: a plot, and what is read off it, a column a cell.
+def print_flow(seen: Untrained, console: Console | None = None) -> None:
+    """The output flow of untrained cells: a plot, what is read off it, and what is behind it.
 
     Args:
-        table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
-        zeros: what `seqbench.measure.untrained.float32_zeros` returns.
+        seen: its table has cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of
+            32 examples.
     """
-    console, rows = console or _console(), _joint(table)
+    console, rows = console or _console(), _joint(seen.table)
     curves = {
         cell: curve.from_rows(mine, EXAMPLES) for cell, mine in rows.groupby("cell", sort=False)
     }
     plot.print_curves(curves, FLOAT32_ZERO, console)
     console.print()
-    told = {
-        cell: readings(rows[rows["cell"] == cell], zeros.get(cell, math.inf)) for cell in curves
-    }
+    told = {cell: readings(rows[rows["cell"] == cell], seen.float32_zeros[cell]) for cell in curves}
     # All cells have the same length, so the same lines.
     labels = list(next(iter(told.values()), {}))
     columns = {cell: list(texts.values()) for cell, texts in told.items()}
     _print(console, "output flow, untrained", labels, columns, justify="right")
-    console.print(FLOAT32, style="dim", markup=False, highlight=False)
+    notes = [_on_zeros(cell, rows[rows["cell"] == cell]) for cell in curves]
+    notes += [
+        _on_gate(cell, seen.gates[cell], one) for cell, one in curves.items() if cell in seen.gates
+    ]
+    if any(texts[name] != "none" for texts in told.values() for name in IN_FLOAT32):
+        notes.append(FLOAT32)
+    for note in filter(None, notes):
+        console.print(hanging(note, console.width), style="dim", markup=False, highlight=False)
+
+
+def hanging(text: str, width: int) -> str:
+    """Text in lines of a width, all but the first of them indented."""
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _on_zeros(cell: str, rows: pd.DataFrame) -> str:
+    """Where S has no mean, by the rule of `seqbench.analysis.curve.from_rows`."""
+    share = rows.set_index("lag")["n_zero"].sort_index() / EXAMPLES
+    many, most = share.index[share > curve.MANY_ZEROS], share.index[share > curve.MOST_ZEROS]
+    if not len(many):
+        return ""
+    told = (
+        f"{cell}: from lag {many[0]:,} on more than {curve.MANY_ZEROS:.0%} of the examples have a "
+        "gradient of exactly 0, so that S has no mean and its line ends"
+    ).replace("%", " %")
+    if len(most):
+        told += f"; from lag {most[0]:,} on more than half have, where S is -inf"
+    return told + "."
+
+
+def _on_gate(cell: str, gate: Gate, one: curve.Curve) -> str:
+    """What a memory loses by its gate alone, beside what the flow loses."""
+    K = one.largest_lag
+    told = (
+        f"{cell}: its {gate.name}s are at {gate.mean:.2f} on average; by them alone a memory loses "
+        f"{gate.loss:.2f} decades a step, {gate.loss * K:,.0f} over {K:,.0f} steps"
+    )
+    if not math.isnan(rate := one.late_rate()):
+        told += f" (the flow in all: {rate:.2f} a step)"
+    if gate.bias:
+        opened = 1 / (1 + math.exp(-OPENED))
+        told += (
+            f". A {gate.bias} of {OPENED} opens them to about {opened:.2f}, "
+            f"{-math.log10(opened):.2f} decades a step"
+        )
+    return told + "."
 
 
 def _joint(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,9 +197,8 @@ def readings(rows: pd.DataFrame, zero_from: float = math.inf) -> dict[str, str]:
         told[f"horizon({theta:.0e}), steps".replace("e-0", "e-")] = _reach(one.horizon(theta), K)
     told["grows to, decades"] = _growth(*one.growth())
     for lag in sorted({lag for lag in (10.0, 100.0, 400.0) if lag < K} | {K}):
-        told[f"log10 S({lag:,.0f})"] = _level(one, lag)
-    told["too small for float32 from lag"] = _lost_in_float32(rows)
-    told["float32 inputs.grad is 0 from lag"] = _from_lag(zero_from)
+        told[f"S({lag:,.0f}), decades"] = _level(one, lag)
+    told |= dict(zip(IN_FLOAT32, (_lost_in_float32(rows), _from_lag(zero_from)), strict=True))
     return told
 
 
@@ -183,13 +229,13 @@ def _level(one: curve.Curve, lag: float) -> str:
     value = float(exact[0]) if len(exact) else one.at(lag)
     if math.isnan(value):
         return NOWHERE
-    return "exactly 0" if math.isinf(value) else f"{value:.1f}"
+    return f"{value:.1f}"  # or -inf, exact zeros
 
 
 def _lost_in_float32(rows: pd.DataFrame) -> str:
     """The first recorded lag at which even the whole norm is below what float32 can hold."""
     rows = rows.sort_values("lag")
-    lost = rows[(rows["log10_norm"] < FLOAT32_ZERO) | (rows["n_zero"] > EXAMPLES / 2)]
+    lost = rows[rows["log10_norm"] < FLOAT32_ZERO]
     return _from_lag(lost["lag"].iloc[0] if len(lost) else math.inf)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from seqbench import InputError
 from seqbench.analysis.curve import Curve
+from seqbench.card import inline
 from seqbench.measure import untrained
 from seqbench.reporting import plot, terminal
 
@@ -87,8 +90,9 @@ def test_what_is_said_of_float32_is_what_a_float32_loop_returns():
     """An ordinary loop over nn.RNNCell and loss.backward(), nothing of the suite in it."""
     length = 220
     sizes = {"length": length, "hidden_size": 32, "seed": 3}
-    zero_from = untrained.float32_zeros(["rnn"], **sizes)["rnn"]
-    told = terminal.readings(terminal._joint(untrained.compare(["rnn"], **sizes)), zero_from)
+    seen = untrained.look(["rnn"], **sizes)
+    zero_from = seen.float32_zeros["rnn"]
+    told = terminal.readings(terminal._joint(seen.table), zero_from)
 
     torch.manual_seed(3)
     layer = nn.RNN(2, 32)
@@ -120,6 +124,98 @@ def test_a_gated_cells_state_gradient_can_be_stuck_above_zero():
 
 
 def test_growth_and_cells_whose_gradient_never_dies():
-    assert untrained.float32_zeros(["rnn"], length=5, hidden_size=4) == {"rnn": math.inf}
+    assert untrained.look(["rnn"], length=5, hidden_size=4).float32_zeros == {"rnn": math.inf}
     assert terminal._growth(8.0, 400) == "8.0 at 400"
     assert terminal._growth(0.0, 1) == "does not"
+
+
+# --- what is said beside the numbers ----------------------------------------------------------
+
+
+def said(cells, width=80, **sizes) -> str:
+    file = io.StringIO()
+    terminal.print_flow(untrained.look(cells, **sizes), Console(file=file, width=width))
+    return file.getvalue()
+
+
+def notes(text) -> list[str]:
+    """What is said under the table, each in one line."""
+    return re.sub(r"\n  (?=\S)", " ", text.split("inputs.grad is 0")[-1]).splitlines()[1:]
+
+
+def test_an_untrained_lstm_is_said_to_lose_half_of_its_memory_a_step_and_what_opens_it():
+    open_ = '{ use = "lstm", forget_bias = 3 }'
+    shut, opened = notes(said(["lstm", open_], length=40, hidden_size=32))
+    assert shut.startswith("lstm: its forget gates are at 0.49 on average; by them alone")
+    assert "loses 0.31 decades a step, 12 over 40 steps" in shut
+    assert "A forget_bias of 3 opens them to about 0.95, 0.02 decades a step" in shut
+    assert opened.startswith("lstm, forget_bias 3: its forget gates are at 0.95 on average")
+    assert "opens them" not in opened
+
+
+def test_what_is_said_of_the_gate_is_what_an_lstm_cell_computes():
+    """A loop over nn.LSTMCell, the forget gate written out."""
+    gate = untrained.look(["lstm"], length=30, hidden_size=16, seed=2).gates["lstm"]
+    torch.manual_seed(2)
+    layer = nn.LSTM(2, 16)
+    x_TBI = torch.randn(30, 32, 2, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        h_TBH = torch.cat([torch.zeros(1, 32, 16), layer(x_TBI)[0][:-1]])
+        w, u = layer.weight_ih_l0[16:32], layer.weight_hh_l0[16:32]
+        b = layer.bias_ih_l0[16:32] + layer.bias_hh_l0[16:32]
+        f = 1 / (1 + torch.exp(-(x_TBI @ w.T + h_TBH @ u.T + b).double()))
+    assert gate.mean == pytest.approx(f.mean().item(), abs=1e-6)
+    assert gate.loss == pytest.approx(-f.log10().mean().item(), abs=1e-6)
+
+
+def test_a_cell_without_a_gate_is_left_alone():
+    assert notes(said(["rnn"], length=20, hidden_size=16)) == []
+
+
+def test_where_examples_are_exactly_zero_is_said_and_nothing_is_read_there():
+    text = said(["irnn"], length=50)
+    (note,) = notes(text)
+    assert "from lag 42 on more than 5 % of the examples have a gradient of exactly 0" in note
+    assert "from lag 50 on more than half have, where S is -inf" in note
+    assert re.search(r"S\(50\), decades +-inf", text)
+    assert re.search(r"horizon\(1e-1\), steps +50", text)
+    plotted = [line.split("│")[-1].split("┤")[-1] for line in text.splitlines()[1:18]]
+    assert max(len(line.rstrip()) for line in plotted) / 75 == pytest.approx(41 / 50, abs=0.03)
+
+
+def test_a_narrow_terminal_gets_whole_words_and_a_hanging_indent():
+    lines = said(["lstm"], width=60, length=20, hidden_size=16).splitlines()
+    assert max(map(len, lines)) <= 60
+    first = next(i for i, line in enumerate(lines) if line.startswith("lstm: its"))
+    assert all(line.startswith("  ") for line in lines[first + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "words"),
+    [
+        (["lstm", "lstm"], {}, "lstm is named twice\nallowed: each cell once"),
+        (["rnn"], {"forget_bias": 2}, "cell rnn: unknown option forget_bias = 2"),
+        (['{ use = "lstm", learning_rate = 0.1 }'], {}, "learning_rate: nothing is trained"),
+        (["{ forget_bias = 1 }"], {}, "which one?\nallowed: a table with use, as in"),
+        (["{ use = lstm }"], {}, "not TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_cell_is_said(cells, options, words):
+    with pytest.raises(InputError) as error:
+        untrained.look(cells, length=5, hidden_size=4, options=options)
+    assert words in str(error.value)
+
+
+def test_options_go_to_every_cell_and_into_its_label():
+    options = {"forget_bias": 2}
+    seen = untrained.look(["lstm", "minlstm"], length=5, hidden_size=4, options=options)
+    assert list(seen.table["cell"].unique()) == ["lstm, forget_bias 2", "minlstm, forget_bias 2"]
+    assert seen.gates["lstm, forget_bias 2"].mean == pytest.approx(0.88, abs=0.03)
+
+
+def test_cells_are_split_at_commas_outside_of_tables():
+    text = """rnn, { use = "lstm", label = "a, b", x = [1, { y = "}" }] } ,gru"""
+    table = """{ use = "lstm", label = "a, b", x = [1, { y = "}" }] }"""
+    assert inline.split(text) == ["rnn", table, "gru"]
+    assert inline.entry(table)["x"] == [1, {"y": "}"}]
+    assert inline.entry('{ use = "a.py:B", z = true }')["label"] == "B, z true"

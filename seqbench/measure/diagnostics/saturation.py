@@ -79,6 +79,8 @@ def gates(layer: nn.Module, inputs_TBI: Tensor, outputs_TBH: Tensor) -> dict[str
         return _own_gates(layer.cell, inputs_TBI)
     if not isinstance(layer, nn.LSTM | nn.GRU) or layer.num_layers > 1 or layer.proj_size:
         return {}
+    if getattr(layer, "norms", None) is not None:  # the bundled lstm's layer norm
+        return {}
     before_TBH = torch.cat([torch.zeros_like(outputs_TBH[:1]), outputs_TBH[:-1]])
     x = nn.functional.linear(inputs_TBI, layer.weight_ih_l0, getattr(layer, "bias_ih_l0", None))
     h = nn.functional.linear(before_TBH, layer.weight_hh_l0, getattr(layer, "bias_hh_l0", None))
