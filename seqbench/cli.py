@@ -175,7 +175,7 @@ def flow(
     seen = look(
         cells, **sizes, options=_settings(settings or [], "option=value, as in forget_bias=3")
     )
-    terminal.print_flow(seen)
+    terminal.print_flow(seen.table, seen.float32_zeros, seen.gates)
     for path in save(seen.table, figure=out, csv=csv):
         print(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from seqbench.reporting.words import steps
 from seqbench.results import Results
 
 if TYPE_CHECKING:  # a report needs no torch
-    from seqbench.measure.untrained import Gate, Untrained
+    from seqbench.measure.untrained import Gate
 
 EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0
@@ -107,28 +108,34 @@ def errors(results: Results) -> list[str]:
     return lines
 
 
-def print_flow(seen: Untrained, console: Console | None = None) -> None:
+def print_flow(
+    table: pd.DataFrame,
+    zeros: Mapping[str, float],
+    gates: Mapping[str, Gate] | None = None,
+    *,
+    console: Console | None = None,
+) -> None:
     """The output flow of untrained cells: a plot, what is read off it, and what is behind it.
 
     Args:
-        seen: its table has cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of
-            32 examples.
+        table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
+        zeros, gates: as in `seqbench.measure.untrained.Untrained`.
     """
-    console, rows = console or _console(), _joint(seen.table)
+    console, rows, gates = console or _console(), _joint(table), gates or {}
     curves = {
         cell: curve.from_rows(mine, EXAMPLES) for cell, mine in rows.groupby("cell", sort=False)
     }
     plot.print_curves(curves, FLOAT32_ZERO, console)
     console.print()
-    told = {cell: readings(rows[rows["cell"] == cell], seen.float32_zeros[cell]) for cell in curves}
+    told = {
+        cell: readings(rows[rows["cell"] == cell], zeros.get(cell, math.inf)) for cell in curves
+    }
     # All cells have the same length, so the same lines.
     labels = list(next(iter(told.values()), {}))
     columns = {cell: list(texts.values()) for cell, texts in told.items()}
     _print(console, "output flow, untrained", labels, columns, justify="right")
     notes = [_on_zeros(cell, rows[rows["cell"] == cell]) for cell in curves]
-    notes += [
-        _on_gate(cell, seen.gates[cell], one) for cell, one in curves.items() if cell in seen.gates
-    ]
+    notes += [_on_gate(cell, gates[cell], one) for cell, one in curves.items() if cell in gates]
     if any(texts[name] != "none" for texts in told.values() for name in IN_FLOAT32):
         notes.append(FLOAT32)
     for note in filter(None, notes):

@@ -60,7 +60,7 @@ def test_seeds_on_both_sides_of_the_largest_lag_are_told(make):
 
 
 def test_exact_zeros_end_the_curve_and_values_that_are_not_finite_leave_none(make):
-    trials = whole(zeros=2)
+    trials = whole(zeros=17)  # of 32
     summary, losses, _ = trials["rnn", 10, 0]
     for seed in (0, 1):
         trials["rnn", 10, seed] = summary, losses, flow_rows({0: 0.3, 400: 0.3}, 10, nonfinite=1)

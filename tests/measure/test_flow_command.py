@@ -134,7 +134,9 @@ def test_growth_and_cells_whose_gradient_never_dies():
 
 def said(cells, width=80, **sizes) -> str:
     file = io.StringIO()
-    terminal.print_flow(untrained.look(cells, **sizes), Console(file=file, width=width))
+    seen = untrained.look(cells, **sizes)
+    console = Console(file=file, width=width)
+    terminal.print_flow(seen.table, seen.float32_zeros, seen.gates, console=console)
     return file.getvalue()
 
 

@@ -11,7 +11,7 @@ from seqbench.reporting import terminal
 
 def printed(function, *args, width=80) -> str:
     console = Console(width=width, force_terminal=False, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    function(*args, console)
+    function(*args, console=console)
     return console.export_text()
 
 
@@ -45,7 +45,7 @@ def test_the_printed_flow_fits_and_says_where_float32_ends():
     frames = [frame.query("state == 'all'") for frame in frames]
     told = terminal.readings(frames[0], 190.0)
     assert told["horizon(1e-3), steps"] == "15"
-    assert told["log10 S(400)"] == "-80.0"
+    assert told["S(400), decades"] == "-80.0"
     assert told["early rate, decades a step"] == "0.200"
     first = lags[-0.5 - 0.2 * lags < -45.154][0]
     assert told["too small for float32 from lag"] == str(first)
