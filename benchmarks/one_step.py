@@ -14,11 +14,12 @@ from torch import nn
 
 from benchmarks.timing import one_thread
 from seqbench.card.task import Training
+from seqbench.engine.chain import backpropagate
 from seqbench.engine.cut import choose
 from seqbench.models.recurrent import build
 from seqbench.problems.adding import Adding
 from seqbench.problems.batch import Batch
-from seqbench.training.objective import gradient_of_loss
+from seqbench.training.objective import ScoredLoss
 
 
 class EveryStep(Adding):
@@ -49,7 +50,7 @@ def _step(side: str, T: int, B: int, model, optimizer) -> tuple[float, dict]:
     told = {}
     cut = None
     if side != "bare":
-        cut = choose(model.stack, batch.inputs, Training())
+        cut = choose(model, batch.inputs, Training())
         told = {"segment": cut.segment, "recompute": cut.recompute}
     started = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)
@@ -58,12 +59,12 @@ def _step(side: str, T: int, B: int, model, optimizer) -> tuple[float, dict]:
         (model.readout(outputs[-1]) - batch.targets[-1]).square().mean().backward()
     else:
         norms = []
-        gradient_of_loss(
-            model, problem, batch, cut,
-            lambda i, grads: norms.extend(
-                torch.linalg.vector_norm(g, dim=-1, dtype=torch.float64) for g in grads
-            ),
-        )  # fmt: skip
+
+        def keep(i: int, grads: tuple[torch.Tensor, ...]) -> None:
+            norms.extend(torch.linalg.vector_norm(g, dim=-1, dtype=torch.float64) for g in grads)
+
+        loss = ScoredLoss(model, problem, batch, cut)
+        backpropagate(loss.links, loss.direct, recompute=cut.recompute, at_boundary=keep)
     optimizer.step()
     return time.perf_counter() - started, told
 

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.card.task import Training
+from seqbench.engine.chain import backpropagate
 from seqbench.engine.compiled import SEGMENT as COMPILED_SEGMENT
 from seqbench.engine.compiled import Compiled
 from seqbench.engine.cut import Cut, choose
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.adding import Adding
-from seqbench.training.objective import gradient_of_loss
+from seqbench.training.objective import ScoredLoss, gradient_of_loss
 
 KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
@@ -65,7 +66,7 @@ class Work:
 
     def cut(self, **training) -> Cut:
         """What the rule says, but with as many boundaries as are wanted."""
-        chosen = choose(self.model.stack, self.inputs, Training(**training))
+        chosen = choose(self.model, self.inputs, Training(**training))
         shorter = min(chosen.segment, self.T // max(self.boundaries, 1))
         return Cut(shorter, recompute=chosen.recompute)
 
@@ -95,9 +96,12 @@ def ours(work: Work, cut: Cut) -> Step:
             grads.extend(grad_state)
 
         work.model.zero_grad(set_to_none=True)
-        loss = gradient_of_loss(work.model, work.problem, work.batch, cut, keep, work.start)
+        loss = ScoredLoss(work.model, work.problem, work.batch, cut)
+        backpropagate(
+            loss.links, loss.direct, state=work.start, recompute=cut.recompute, at_boundary=keep
+        )
         work.norms = _norms(torch.stack(grads))
-        return loss
+        return loss.total
 
     return step
 

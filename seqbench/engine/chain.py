@@ -1,47 +1,108 @@
-"""Back-propagation through time in segments: the engine.
+"""Back-propagation through a chain in segments: the engine.
 
-A sequence is a chain of segments. Each gets an autograd graph of its own; the state handed from one
-to the next is a leaf that requires grad. Going backwards, last segment first, the leaf's gradient
-is *exactly* the gradient at that boundary: autograd computed it, and it is handed on to the segment
-before. Nothing here knows about time: a link is any function of a state.
-
-Shapes: T steps, B sequences, I inputs, H outputs.
+A chain is cut into segments. Each gets an autograd graph of its own; the state handed from one to
+the next is a leaf that requires grad. Going backwards, last segment first, the leaf's gradient is
+*exactly* the gradient at that boundary: autograd computed it, and it is handed on to the segment
+before. Nothing here knows what a chain is made of: a link is any function of a state. Time steps
+of a recurrent network are one kind of chain, the layers of a deep one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-# The state in flight: its parts in one flat tuple; () means "start as you like", which links take
-# to be the layer's own initial state.
-State = tuple[Tensor, ...]
+# What one link hands to the next: a tensor, or tuples of them nested in any way; None before the
+# first link, which then starts as it likes.
+State = Any
+Tensors = tuple[Tensor, ...]  # the tensors of a state, left to right
 Link = Callable[[State], tuple[Tensor, State]]
 # The gradient of the loss with respect to the outputs of link i, or None where nothing is scored.
 Direct = Callable[[int, Tensor], Tensor | None]
+
+
+class Part(NamedTuple):
+    """A named part of a chain's state: where it lies among the state's tensors.
+
+    Attributes:
+        layer: 0 first.
+        name: h, c, s2, ...; None for a counter or the like, which has no gradient.
+        tensor: which of the state's tensors, left to right.
+        row: which entry of its first axis, where a tensor holds several layers; None: all of it.
+        batch_dim: the axis of the whole tensor that counts the examples.
+    """
+
+    layer: int
+    name: str | None
+    tensor: int
+    row: int | None
+    batch_dim: int
+
+    def view(self, tensors: Sequence[Tensor]) -> Tensor:
+        """This part of a state, [B, n]."""
+        x = tensors[self.tensor]
+        x = x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]
+        return x.reshape(len(x), -1)
+
+
+class Chain(Protocol):
+    """What a model hands over to be trained and measured: itself on one batch, link by link.
+
+    A place in the chain is the number of links before it: 0 is the beginning, `length` the end.
+    What a batch has targets and weights for is called a step, counted as the batch counts it; where
+    the chain is a sequence in time, its links are the steps.
+
+    Attributes:
+        length: how many links there are if it is cut wherever it can be.
+    """
+
+    length: int
+
+    def link(self, start: int, stop: int) -> Link:
+        """The chain between two places: state -> (outputs [steps, B, H], state)."""
+
+    def shown(self, start: int, stop: int) -> slice:
+        """Which steps, counted from 0, have their outputs between two places."""
+
+    def place(self, step_B: Tensor) -> Tensor:
+        """Where in the chain the outputs of these steps, counted from 1, come out."""
+
+    def start(self) -> State:
+        """The state before the first link, written out: the gradient there can be asked for.
+
+        Raises:
+            ValueError: the chain can't be measured; says why.
+        """
+
+    def parts(self) -> list[Part]:
+        """What the state is made of, in the order of its tensors."""
 
 
 @dataclass
 class Segment:
     """One link, run forward with a graph of its own."""
 
-    entry: State  # leaves
+    entry: Tensors  # leaves
     outputs: Tensor
-    exit: State
+    state: State  # after it
+
+    @property
+    def exit(self) -> Tensors:
+        """The tensors of the state after it."""
+        return tuple(flatten(self.state))
 
 
 def enter(link: Link, state: State) -> Segment:
     """Run one link forward from `state`, cut off from whatever came before."""
-    entry = tuple(_leaf(part) for part in state)
+    entry = () if state is None else tuple(_leaf(part) for part in flatten(state))
     with torch.enable_grad():
-        outputs, exit_state = link(entry)
-    return Segment(entry, outputs, exit_state)
+        outputs, after = link(None if state is None else rebuild(state, entry))
+    return Segment(entry, outputs, after)
 
 
 def _leaf(part: Tensor) -> Tensor:
@@ -59,35 +120,35 @@ def roots(
 
 
 def backpropagate(
-    chain: Sequence[Link],
-    state: State,
+    links: Sequence[Link],
     direct: Direct,
     *,
+    state: State = None,
     recompute: bool = False,
     truncate: int = 0,
-    at_boundary: Callable[[int, State], None] | None = None,
+    at_boundary: Callable[[int, Tensors], None] | None = None,
 ) -> None:
-    """Add the gradient of a loss to the .grad of every parameter that the chain uses.
+    """Add the gradient of a loss to the .grad of every parameter that a chain uses.
 
     The same numbers, to rounding, as one autograd graph over the whole chain.
 
     Args:
-        chain: the links, first to last.
-        state: what the first link starts from; () for its own initial state.
+        links: of the chain, first to last.
         direct: (i, outputs of link i) -> d loss / d outputs, or None. Called once a link, last link
             first.
+        state: what the first link starts from.
         recompute: keep the boundary states only and run a link forward again when its turn comes:
             memory grows with the number of links instead of the number of steps. Changes no bit of
             the result; a link that draws from torch's random state draws the same again.
         truncate: k > 0: the chain falls into windows of k links, counted from its end; the state is
             handed from window to window, the gradient is not. 0: one window.
-        at_boundary: (i, gradient of the state that entered link i), called last link first; not
-            called where no gradient arrives.
+        at_boundary: (i, gradient of the tensors of the state that entered link i), called last link
+            first; not called where no gradient arrives.
     """
     run = _forward_boundaries if recompute else _forward_graphs
-    entered = run(chain, state)
+    entered = run(links, state)
     grad_state: tuple[Tensor | None, ...] | None = None
-    for i in reversed(range(len(chain))):
+    for i in reversed(range(len(links))):
         segment = entered.pop()()
         if grad_state is None:
             grad_state = (None,) * len(segment.exit)
@@ -97,7 +158,7 @@ def backpropagate(
         grad_state = tuple(part.grad for part in segment.entry)
         if at_boundary and any(grad is not None for grad in grad_state):
             at_boundary(i, tuple(_or_zeros(part) for part in segment.entry))
-        if truncate and (len(chain) - i) % truncate == 0:
+        if truncate and (len(links) - i) % truncate == 0:
             grad_state = None
 
 
@@ -105,23 +166,27 @@ def _or_zeros(leaf: Tensor) -> Tensor:
     return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
 
 
-def _forward_graphs(chain: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
+def _forward_graphs(links: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
     """For each link, what gives its segment: all are kept."""
     entered = []
-    for link in chain:
+    for link in links:
         segment = enter(link, state)
-        state = segment.exit
+        state = segment.state
         entered.append(lambda segment=segment: segment)
     return entered
 
 
-def _forward_boundaries(chain: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
-    """For each link, what gives its segment: run again from the state that entered it."""
+def _forward_boundaries(links: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
+    """For each link, what gives its segment: run again from the state that entered it.
+
+    The first run builds a graph too, and drops it: without one, torch may take another kernel,
+    which rounds differently (its fused LSTM on some processors).
+    """
     entered, draws = [], random_states()
-    for link in chain:
+    for link in links:
         before, entry = draws, state
-        with torch.no_grad():
-            _, state = link(entry)
+        after = enter(link, entry).state
+        state = rebuild(after, (part.detach() for part in flatten(after)))
         draws = random_states()
         drew = any(not torch.equal(x, y) for x, y in zip(before, draws, strict=True))
         entered.append(partial(_enter_again, link, entry, before if drew else None))
@@ -152,36 +217,8 @@ def set_random_states(states: list[Tensor]) -> None:
         torch.cuda.set_rng_state(state)
 
 
-class TimeChain:
-    """A layer over a sequence, cut into links.
-
-    Args:
-        layer: (inputs [t, B, I], state or None) -> (outputs [t, B, H], state), where a state is a
-            tensor or nested tuples of them.
-        inputs: [T, B, I].
-        edges: ascending steps at which to cut, from 0 to T.
-    """
-
-    def __init__(self, layer: Callable[..., Any], inputs: Tensor, edges: Sequence[int]) -> None:
-        self.layer = layer
-        self.inputs = inputs
-        self.edges = edges
-        self.template: Any = None  # nesting of the layer's state, known after its first call
-
-    def links(self) -> list[Link]:
-        """One for each stretch between two edges."""
-        return [partial(self.run, start, stop) for start, stop in pairwise(self.edges)]
-
-    def run(self, start: int, stop: int, state: State) -> tuple[Tensor, State]:
-        """Outputs of the steps start..stop-1 and the state after them."""
-        given = unflatten(self.template, iter(state)) if state else None
-        outputs, after = self.layer(self.inputs[start:stop], given)
-        self.template = template(after)
-        return outputs, tuple(flatten(after))
-
-
-def flatten(state: Any) -> Iterator[Tensor]:
-    """The tensors of nested tuples or lists, left to right."""
+def flatten(state: State) -> Iterator[Tensor]:
+    """The tensors of a state, left to right."""
     if isinstance(state, Tensor):
         yield state
     else:
@@ -189,27 +226,20 @@ def flatten(state: Any) -> Iterator[Tensor]:
             yield from flatten(part)
 
 
-def template(state: Any) -> Any:
-    """The nesting alone: None for a tensor, else what makes the container, and its parts."""
-    if isinstance(state, Tensor):
-        return None
-    make = getattr(type(state), "_make", type(state))  # named tuples keep their names
-    return make, [template(part) for part in state]
-
-
-def unflatten(like: Any, parts: Iterator[Tensor]) -> Any:
-    """The inverse of `flatten`, given the template."""
-    if like is None:
+def rebuild(like: State, parts: Iterable[Tensor]) -> State:
+    """A state nested as `like` is, of these tensors; the inverse of `flatten`."""
+    parts = iter(parts)
+    if isinstance(like, Tensor):
         return next(parts)
-    make, inner = like
-    return make([unflatten(part, parts) for part in inner])
+    make = getattr(type(like), "_make", type(like))  # named tuples keep their names
+    return make([rebuild(part, parts) for part in like])
 
 
-def even_edges(steps: int, segment: int) -> list[int]:
-    """Cuts from 0 to `steps`, `segment` steps apart; what is left over comes last."""
-    return [*range(0, steps, segment), steps]
+def even_edges(length: int, segment: int) -> list[int]:
+    """Cuts from 0 to `length`, `segment` apart; what is left over comes last."""
+    return [*range(0, length, segment), length]
 
 
-def even_edges_from_end(steps: int, segment: int) -> list[int]:
-    """Cuts from 0 to `steps`, `segment` steps apart; what is left over comes first."""
-    return [0, *range(steps % segment or segment, steps, segment), steps]
+def even_edges_from_end(length: int, segment: int) -> list[int]:
+    """Cuts from 0 to `length`, `segment` apart; what is left over comes first."""
+    return [0, *range(length % segment or segment, length, segment), length]

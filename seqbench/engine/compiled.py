@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.engine.chain import flatten, rebuild
 
 SEGMENT = 20  # steps: compile time grows with them (docs/engine.md)
 
@@ -73,8 +73,7 @@ class Compiled:
             return self.compiled(x_tBI, state, self.weights)
         with torch.enable_grad():  # or it would be compiled once more, with other rounding
             outputs, after = self.compiled(x_tBI, _leaves(state), self.weights)
-        parts = iter([part.detach() for part in flatten(after)])
-        return outputs.detach(), unflatten(template(after), parts)
+        return outputs.detach(), rebuild(after, (part.detach() for part in flatten(after)))
 
 
 _last: tuple[Any, Callable] | None = None  # what was compiled last in this process, and for what
@@ -104,8 +103,9 @@ def _compile(each: list[Layer], weights: list, inputs_tBI: Tensor) -> Callable:
 
 def _leaves(state: Any) -> Any:
     parts = [x.detach() for x in flatten(state)]
-    live = (x.requires_grad_(x.is_floating_point() or x.is_complex()) for x in parts)
-    return unflatten(template(state), live)
+    return rebuild(
+        state, (x.requires_grad_(x.is_floating_point() or x.is_complex()) for x in parts)
+    )
 
 
 def _run_stack(each: list[Layer], x_tBI: Tensor, states: tuple, weights: list) -> tuple:

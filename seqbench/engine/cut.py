@@ -31,7 +31,7 @@ SHORT = 200  # steps: up to here another length of segment gained too little to 
 LSTM_BYTES = 8 * 2**20  # a fused LSTM pays more for a cut: as many steps as fill this, and
 LSTM_SEGMENT = 200  # at most so many
 GRAPH_BUDGET = 2**30  # bytes of graphs that one trial may hold; beyond, segments are run again
-STRETCH = 10  # steps that are run to see what a step costs
+STRETCH = 10  # links that are run to see what one costs
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Cut:
         recompute: whether a segment's graph is thrown away and built again in the backward pass.
         truncate: the gradient stays within windows of so many segments, counted from the end;
             0: it goes back to the first step.
-        layer: what is run over a segment: the model's stack, or its compiled form.
+        layer: what is run over a segment: None: the model as it is; or its compiled form.
         graph_bytes: the estimated size of all segments' graphs together.
     """
 
@@ -53,11 +53,11 @@ class Cut:
     layer: Callable[..., Any] | None = None
     graph_bytes: int | None = None
 
-    def edges(self, steps: int) -> list[int]:
-        """Where a sequence is cut. What is left over comes last; or first, where the length of
+    def edges(self, length: int) -> list[int]:
+        """Where a chain is cut. What is left over comes last; or first, where the length of
         the last window decides what is learned, or where full segments are what is compiled."""
         from_end = self.truncate or isinstance(self.layer, compiled.Compiled)
-        return (even_edges_from_end if from_end else even_edges)(steps, self.segment)
+        return (even_edges_from_end if from_end else even_edges)(length, self.segment)
 
     def summary(self) -> dict[str, Any]:
         """What a trial's record tells of it."""
@@ -73,36 +73,37 @@ class Cut:
         return told
 
 
-def choose(stack: nn.Module, inputs_TBI: Tensor, training: Training) -> Cut:
-    """The cut for a model's stack and a batch of this shape, on the model's device.
+def choose(model: Any, inputs_TBI: Tensor, training: Training) -> Cut:
+    """The cut for a model and a batch of this shape, on the model's device.
 
     The card decides where it says something; else `rule` does, and graphs that would together
     exceed GRAPH_BUDGET are recomputed.
+
+    Args:
+        model: has a method `chain(inputs)`.
 
     Raises:
         ValueError: the card wants recomputation, and the cell does not do the same twice; or it
             wants compilation, and torch can't.
     """
-    steps = len(inputs_TBI)
-    few = inputs_TBI[:STRETCH].clone()  # a slice would count as the whole
-    step_bytes, state_bytes = footprint(stack, few)
+    length = model.chain(inputs_TBI).length
+    step_bytes, state_bytes = footprint(model, inputs_TBI)
     recompute = training.recompute
     if recompute == "auto":
-        recompute = steps * step_bytes > GRAPH_BUDGET
-        recompute = recompute and not refuses_to_repeat(stack, few)
-    elif recompute and (why_not := refuses_to_repeat(stack, few)):
+        recompute = length * step_bytes > GRAPH_BUDGET
+        recompute = recompute and not refuses_to_repeat(model, inputs_TBI)
+    elif recompute and (why_not := refuses_to_repeat(model, inputs_TBI)):
         raise ValueError(f"training.recompute = true: {why_not}; allowed: false, 'auto'")
     segment = training.segment
     if segment == "auto" and training.compile:
         segment = compiled.SEGMENT
     elif segment == "auto":
-        fused_lstm = any(isinstance(layer, nn.LSTM) for layer in stack.layers)
-        segment = rule(steps, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=recompute)
-    segment = min(segment, steps)
-    layer = stack
-    if training.compile and segment < steps:
-        layer = compiled.Compiled(stack, inputs_TBI[:segment])
-    return Cut(segment, recompute, training.truncate, layer, steps * step_bytes)
+        fused_lstm = any(isinstance(layer, nn.LSTM) for layer in model.modules())
+        segment = rule(length, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=recompute)
+    segment, layer = min(segment, length), None
+    if training.compile and segment < length:
+        layer = compiled.Compiled(model.stack, inputs_TBI[:segment])
+    return Cut(segment, recompute, training.truncate, layer, length * step_bytes)
 
 
 def rule(
@@ -128,8 +129,8 @@ def rule(
     return segment
 
 
-def footprint(stack: nn.Module, inputs_tBI: Tensor) -> tuple[int, int]:
-    """Bytes that autograd keeps for one step of a layer, and bytes of its state."""
+def footprint(model: nn.Module, inputs_TBI: Tensor) -> tuple[int, int]:
+    """Bytes that autograd keeps for one link of a model's chain, and bytes of its state."""
     kept: dict[int, Tensor] = {}
 
     def pack(x: Tensor) -> Tensor:
@@ -137,23 +138,28 @@ def footprint(stack: nn.Module, inputs_tBI: Tensor) -> tuple[int, int]:
         return x
 
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x)
-    with stand_in(stack) as double, torch.enable_grad(), hooks:
-        _, state = double(inputs_tBI)
+    with stand_in(model) as double:
+        chain = double.chain(inputs_TBI[:STRETCH].clone())  # a slice would count as the whole
+        links = min(STRETCH, chain.length)
+        with torch.enable_grad(), hooks:
+            _, state = chain.link(0, links)(None)
         own = {p.untyped_storage().data_ptr() for p in double.parameters()}
     total = sum(x.untyped_storage().nbytes() for at, x in kept.items() if at not in own)
-    return total // len(inputs_tBI), sum(part.nbytes for part in flatten(state))
+    return total // links, sum(part.nbytes for part in flatten(state))
 
 
-def refuses_to_repeat(stack: nn.Module, inputs_tBI: Tensor) -> str:
-    """Why a layer can't be run over the same steps twice with the same result; "" if it can."""
-    with stand_in(stack) as double, torch.no_grad():
+def refuses_to_repeat(model: nn.Module, inputs_TBI: Tensor) -> str:
+    """Why a model can't be run over the same steps twice with the same result; "" if it can."""
+    with stand_in(model) as double, torch.no_grad():
+        chain = double.chain(inputs_TBI[:STRETCH])
+        link = chain.link(0, min(STRETCH, chain.length))
         buffers = [x.clone() for x in double.buffers()]
         draws = random_states()
-        once = double(inputs_tBI)
+        once = link(None)
         if any(not torch.equal(x, y) for x, y in zip(buffers, double.buffers(), strict=True)):
             return "the cell changes its buffers whenever it is run (running statistics?)"
         set_random_states(draws)
-        again = double(inputs_tBI)
+        again = link(None)
     same = all(
         torch.equal(x.nan_to_num(), y.nan_to_num())
         for x, y in zip(flatten(once), flatten(again), strict=True)
@@ -162,7 +168,7 @@ def refuses_to_repeat(stack: nn.Module, inputs_tBI: Tensor) -> str:
 
 
 @contextmanager
-def stand_in(module: nn.Module) -> Iterator[nn.Module]:
+def stand_in(module: nn.Module) -> Iterator[Any]:
     """A copy to try things on; the global random state is put back."""
     devices = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices):

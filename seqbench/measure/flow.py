@@ -17,8 +17,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from seqbench.engine.chain import Chain
 from seqbench.measure.probe import walk_back
-from seqbench.measure.state import measuring
+from seqbench.measure.state import in_float64, measuring
 from seqbench.measure.walk import Transport, Walk, cut, log10_root_sum_square
 from seqbench.models.recurrent import Model, Stack, as_layer
 from seqbench.problems.batch import Batch, Problem
@@ -66,11 +67,12 @@ def gradient_flow(
     log10_norm minus its value at lag 0 is S(k). With the loss of a trained model it is its loss
     flow; the rest of the model belongs into the loss: `lambda outputs: criterion(head(outputs))`.
 
-    Exact in any range: each part of the state carries an exponent, and what float32 can't hold is
-    computed again in float64; only within one part are entries lost that are 38 decades smaller
-    than its largest. The loss itself is differentiated in the layer's own precision. Nothing of
-    the module is changed: training mode, buffers, hooks, requires_grad, .grad and the random state
-    are left as they were. Measured in eval mode.
+    Measured in float64 where the layer runs in it, whatever its own precision is, and else in that;
+    exact in any range: each part of the state carries an exponent. Only within one part are entries
+    lost that are 308 decades (float32: 38) smaller than its largest. The loss itself is
+    differentiated in the layer's own precision. Nothing of the module is changed: training mode,
+    buffers, hooks, requires_grad, .grad and the random state are left as they were. Measured in
+    eval mode.
 
     Args:
         layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, or a `Model` of this
@@ -86,7 +88,7 @@ def gradient_flow(
         "c", "s2", ..., and "all" together), log10_norm (mean over the examples whose norm is
         finite and not 0), log10_p10 and log10_p90 (percentiles over examples, an exact zero
         counting as -inf), n_zero and n_nonfinite (how many examples). Lag 0 is the direct gradient
-        of the last output.
+        of the last output. `attrs["precision"]` says what it was measured in.
 
     Raises:
         ValueError: inputs or the loss have another shape, `every` is below 1, or the layer is none
@@ -103,7 +105,6 @@ def gradient_flow(
         raise ValueError(f"every = {every}; allowed: a whole number, 1 or more")
     if kind not in (None, "cell", "layer"):
         raise ValueError(f"kind = {kind!r}; allowed: 'cell', 'layer'")
-    steps, examples = inputs.shape[:2]
     objective = loss
     if isinstance(layer, Model):
         readout, layer = layer.readout, layer.stack
@@ -111,26 +112,30 @@ def gradient_flow(
         def objective(outputs: Tensor) -> Tensor:
             return loss(readout(outputs))
 
-    elif not isinstance(layer, Stack):
-        layer = as_layer(layer, kind)
-    lags = sorted({*range(0, steps + 1, every), steps})
-    edges = cut({steps - lag for lag in lags}, steps)
-    anchors_B = torch.full((examples,), steps, device=inputs.device)
-    with measuring(layer):
+    model = layer if isinstance(layer, Stack) else Stack([as_layer(layer, kind)])
+    with measuring(model):
         inputs = inputs.detach().clone()  # of one's own: what inference_mode made can't be used
+        measured, wide_inputs = in_float64(model, inputs)
+        steps_B = torch.full(inputs.shape[1:2], len(inputs), device=inputs.device)
 
-        def direct(start: int, stop: int, outputs: Tensor) -> Tensor:
-            return gradient_TBH[start:stop]
+        def direct(steps: slice, outputs: Tensor) -> Tensor:
+            return gradient_TBH[steps]
 
-        walk = Walk(layer, inputs, direct, anchors_B)  # says first what can't be measured
-        gradient_TBH = _loss_gradient_at_outputs(layer, inputs, objective)
-        found = walk.back(edges)
-    return _join(_tables(found, slice(0, examples), 1, anchors_B, lags))
+        walk = Walk(measured, wide_inputs, direct, steps_B)  # says first what can't be measured
+        gradient_TBH = _loss_gradient_at_outputs(walk.chain, objective, inputs.dtype)
+        length = walk.chain.length
+        lags = sorted({*range(0, length + 1, every), length})
+        found = walk.back(cut({length - lag for lag in lags}, length))
+        anchors_B = walk.chain.place(steps_B)
+    table = _join(_tables(found, slice(0, len(steps_B)), 1, anchors_B, lags))
+    table.attrs["precision"] = str(wide_inputs.dtype).removeprefix("torch.")
+    return table
 
 
-def _loss_gradient_at_outputs(layer: nn.Module, inputs: Tensor, loss: Callable) -> Tensor:
+def _loss_gradient_at_outputs(chain: Chain, loss: Callable, dtype: torch.dtype) -> Tensor:
+    """The loss is somebody's own, and need not run in any precision but that of the layer."""
     with torch.no_grad():
-        outputs = layer(inputs, None)[0].detach()
+        outputs = chain.link(0, chain.length)(None)[0].to(dtype)
     outputs.requires_grad_()
     with torch.enable_grad():
         losses = loss(outputs)

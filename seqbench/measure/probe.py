@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqbench.measure.state import measuring
+from seqbench.measure.state import in_float64, measuring
 from seqbench.measure.walk import Transport, Walk, cut
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
     Attributes:
         source: "output" or "loss".
-        anchors_B: 1-based steps that lags are counted from.
+        anchors_B: places in the chain that lags are counted from.
         copies: how many cotangents; the rows of one stand together.
         rows: which rows of the walk.
         lags: wanted, ascending, 0 first.
@@ -71,22 +71,25 @@ def walk_back(
 ) -> tuple[list[Group], Transport]:
     """Output flow from every anchor, and loss flow, in one walk back.
 
-    Examples are repeated along the batch axis, each copy with its own anchor and cotangent.
+    Examples are repeated along the batch axis, each copy with its own anchor and cotangent. In
+    float64, if the model runs in it.
 
     Args:
         u_CO: directions of the output flow, see `cotangents`.
         boundaries: how many lags beyond 10, or "all".
         at_boundary: see `seqbench.measure.walk.Walk.back`.
     """
-    sources = [("output", anchor_B, len(u_CO)) for anchor_B in problem.anchors(batch)]
-    sources.append(("loss", batch.last_scored_step(), 1))
-    examples, groups, row = batch.inputs.shape[1], [], 0
-    for source, anchor_B, copies in sources:
+    examples, device = batch.inputs.shape[1], batch.inputs.device
+    sources = [("output", step_B.to(device), len(u_CO)) for step_B in problem.anchors(batch)]
+    sources.append(("loss", batch.last_scored_step().to(device), 1))
+    steps_R = torch.cat([step_B.repeat(copies) for _, step_B, copies in sources])
+    place = model.chain(batch.inputs).place
+    groups: list[Group] = []
+    for source, step_B, copies in sources:
+        anchors_B, row = place(step_B), groups[-1].rows.stop if groups else 0
         rows = slice(row, row + copies * examples)
-        lags = wanted_lags(int(anchor_B.min()), boundaries)
-        groups.append(Group(source, anchor_B.to(batch.inputs.device), copies, rows, lags))
-        row = rows.stop
-    anchors_R = torch.cat([group.anchors_B.repeat(group.copies) for group in groups])
+        lags = wanted_lags(int(anchors_B.min()), boundaries)
+        groups.append(Group(source, anchors_B, copies, rows, lags))
     times = {
         anchor - lag
         for group in groups
@@ -95,9 +98,8 @@ def walk_back(
     }
     direct = _Objectives(model, problem, batch, u_CO, len(groups) - 1)
     with measuring(model):
-        found = Walk(model.stack, batch.inputs, direct, anchors_R).back(
-            cut(times, int(anchors_R.max())), at_boundary
-        )
+        walk = Walk(*in_float64(model, batch.inputs), direct, steps_R)
+        found = walk.back(cut(times, int(place(steps_R).max())), at_boundary)
     return groups, found
 
 
@@ -117,17 +119,18 @@ class _Objectives:
         v_CH = u_CO.to(batch.inputs.device).double() @ self.readout.weight.detach()
         self.v_NH = v_CH.repeat_interleave(examples, 0).repeat(anchors, 1)
 
-    def __call__(self, start: int, stop: int, outputs: Tensor) -> Tensor | None:
-        here = ((self.anchors_N > start) & (self.anchors_N <= stop)).nonzero().squeeze(1)
-        scored = (self.weights_TB[start:stop] > 0).any(1).nonzero().squeeze(1)
+    def __call__(self, steps: slice, outputs: Tensor) -> Tensor | None:
+        inside_N = (self.anchors_N > steps.start) & (self.anchors_N <= steps.stop)
+        here = inside_N.nonzero().squeeze(1)
+        scored = (self.weights_TB[steps] > 0).any(1).nonzero().squeeze(1)
         if not len(here) and not len(scored):
             return None
         direct = torch.zeros(outputs.shape, dtype=torch.float64, device=outputs.device)
-        direct[self.anchors_N[here] - 1 - start, here] = self.v_NH[here]
+        direct[self.anchors_N[here] - 1 - steps.start, here] = self.v_NH[here]
         if len(scored):
             of_loss = direct[:, len(self.anchors_N) :]
             of_loss[scored] = self._loss_gradient(
-                outputs[scored, len(self.anchors_N) :], scored + start
+                outputs[scored, len(self.anchors_N) :], scored + steps.start
             )
         return direct
 

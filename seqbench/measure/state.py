@@ -1,114 +1,49 @@
-"""What a layer's state is: its named parts, its zeros; and how a module is measured and left alone.
-
-Shapes: T steps, B examples, R rows (an example with its own anchor and cotangent), I inputs.
-"""
+"""How a model is measured and left alone: in eval mode, in float64 where it can be."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.engine.chain import State, flatten, template, unflatten
-from seqbench.models.recurrent import Stack, Unroll
+from seqbench.engine.chain import flatten
 
-LOOK = 4  # steps that are run to see whether a cell can be measured
-
-
-class Part(NamedTuple):
-    """A named part of a layer's state: where it lies among the state's tensors."""
-
-    layer: int
-    name: str | None  # None: a counter or the like, which has no gradient
-    tensor: int
-    row: int | None  # torch's layers keep [layers, B, n] in one tensor
-    batch_dim: int  # of the whole tensor
-
-    def view(self, tensors: Sequence[Tensor]) -> Tensor:
-        """This part of a state, [R, n]."""
-        x = tensors[self.tensor]
-        x = x.movedim(self.batch_dim, 0) if self.row is None else x[self.row]
-        return x.reshape(len(x), -1)
+LOOK = 4  # links that are run to see whether a model runs in float64
+WIDE = (torch.float64, torch.complex128)
 
 
-def name_parts(layer: nn.Module, state: Any) -> list[Part]:
-    """h, c, s2, ... of every layer, in the order of the state's tensors."""
-    parts: list[Part] = []
-    tensor = below = 0
-    each = zip(layer.layers, state, strict=True) if isinstance(layer, Stack) else [(layer, state)]
-    for one, its_state in each:
-        deep = 1
-        for number, x in enumerate(flatten(its_state)):
-            name = ("h", "c")[number] if number < 2 else f"s{number}"
-            if not (x.is_floating_point() or x.is_complex()):
-                name = None
-            if isinstance(one, Unroll) or x.ndim < 3:
-                parts.append(Part(below, name, tensor, None, 0))
-            else:
-                deep = x.shape[0]
-                parts += [Part(below + row, name, tensor, row, 1) for row in range(deep)]
-            tensor += 1
-        below += deep
-    return parts
+def in_float64(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor]:
+    """A copy of a model and its inputs in float64; both as they are if it does not run so.
 
+    A cell that makes float32 numbers of its own fails, or hands them on; its gradient is then
+    measured in its own precision.
 
-def batch_dims(parts: Sequence[Part]) -> list[int]:
-    """Which axis of each tensor of a state counts the examples."""
-    return list({part.tensor: part.batch_dim for part in parts}.values())
-
-
-def zero_state(layer: nn.Module, inputs_TBI: Tensor) -> tuple[Any, State]:
-    """The nesting and the tensors of the state of zeros that `layer` starts from.
-
-    Looks at the first few steps: what a cell does to a state shows from the second one on.
-
-    Raises:
-        ValueError: the layer can't be run, starts from something else when it is given no state,
-            gives other numbers when run twice, or lets the examples of a batch mix.
+    Args:
+        model: has a method `chain(inputs)`.
     """
-    few = inputs_TBI[:LOOK]
-    with torch.no_grad():
-        try:
-            first, again = layer(few, None), layer(few, None)
-            nesting = template(first[1])
-            parts = list(flatten(first[1]))
-        except (AttributeError, IndexError, RecursionError, RuntimeError, TypeError) as error:
-            raise ValueError(_can_not_run(layer, error)) from error
-        zeros = tuple(torch.zeros_like(part) for part in parts)
-        given = layer(few, unflatten(nesting, iter(zeros)))
-        alone = layer(few[:, :1], None)[0]
-    if not _same_numbers(first, again):
-        raise ValueError(
-            "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
-            "noise, a state of its own?), so that no gradient can be measured"
-        )
-    if not _same_numbers(first, given):
-        raise ValueError(
-            "the cell's state=None does not mean a state of zeros, "
-            "so that there is no initial state to measure the gradient at"
-        )
-    if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise ValueError(
-            "the cell gives an example other numbers when it is alone in its batch, so that no "
-            "example has a gradient of its own (is the batch taken for time or features?)"
-        )
-    return nesting, zeros
+    try:
+        wide, wide_inputs = widened(model), as_wide(inputs)
+        chain = wide.chain(wide_inputs)
+        with torch.no_grad():
+            outputs, state = chain.link(0, min(LOOK, chain.length))(None)
+        numbers = [x for x in (outputs, *flatten(state)) if _is_number(x)]
+    except Exception:  # its own, whatever it is: in its own precision the user will see it
+        return model, inputs
+    return (wide, wide_inputs) if all(x.dtype in WIDE for x in numbers) else (model, inputs)
 
 
-def _can_not_run(layer: nn.Module, error: Exception) -> str:
-    told = f"the cell can't be run: {' '.join(str(error).split())}"
-    if isinstance(layer, Unroll):
-        told += "; a cell takes x [B, I] and a state, a whole-sequence layer needs kind='layer'"
-    return told
+def precision(model: nn.Module, inputs: Tensor) -> str:
+    """What the flow of a model is measured in: "float64", or the model's own, as "float32"."""
+    with measuring(model):
+        widened_too = in_float64(model, inputs)[0] is not model
+    return "float64" if widened_too else str(inputs.dtype).removeprefix("torch.")
 
 
-def _same_numbers(one: Any, other: Any) -> bool:
-    pairs = zip(flatten(one), flatten(other), strict=True)  # outputs, and all parts of the state
-    return all(torch.allclose(x, y, equal_nan=True) for x, y in pairs)
+def _is_number(x: Tensor) -> bool:
+    return x.is_floating_point() or x.is_complex()
 
 
 def widened(module: nn.Module) -> nn.Module:

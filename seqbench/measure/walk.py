@@ -1,4 +1,4 @@
-"""One walk back through time: the exact gradient norm at each boundary, in any range.
+"""One walk back through a chain: the exact gradient norm at each boundary, in any range.
 
 A batch is run forward; then, segment by segment from the end, the gradient with respect to the
 state is pulled back. Between segments it is brought to norm 1 for each example and its log10 is
@@ -6,8 +6,8 @@ carried, so that 1e-2000 is a number like any other.
 
 The line that computes the norm is in `log10_norm`; the walk is `Walk.back`.
 
-Shapes: T steps, R rows (a row is an example with its own anchor and cotangent), H outputs,
-n entries of a part of the state, P named parts of the state.
+Shapes: R rows (a row is an example with its own anchor and cotangent), H outputs, n entries of a
+part of the state, P named parts of the state.
 """
 
 from __future__ import annotations
@@ -15,29 +15,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqbench.engine.chain import Segment, State, TimeChain, enter, roots, unflatten
-from seqbench.measure.state import as_wide, batch_dims, name_parts, widened, zero_state
+from seqbench.engine.chain import Segment, State, Tensors, enter, flatten, rebuild, roots
+from seqbench.measure.state import as_wide
 
-SEGMENT = 10  # steps: inside a longer one float32 could underflow to a false zero
-# log10 of a norm, relative to what entered the segment, below which digits may have been lost to
-# subnormal numbers on the way
-TOO_SMALL = {
-    torch.float16: -3.0,
-    torch.bfloat16: -30.0,
-    torch.float32: -30.0,
-    torch.float64: -290.0,
-}
-FAR_APART = 30.0  # decades between what arrives; further, each is pulled back by itself
+SEGMENT = 10  # links: a gradient may shrink by 1e-29 in each before float64 loses digits
 
-# (start, stop, outputs [t, R, H]) -> d objective / d outputs, or None where nothing arrives
-Direct = Callable[[int, int, Tensor], Tensor | None]
+# (steps, their outputs [t, R, H]) -> d objective / d outputs, or None where nothing arrives
+Direct = Callable[[slice, Tensor], Tensor | None]
 
 
 def log10_norm(x_Rn: Tensor) -> Tensor:
@@ -71,16 +61,16 @@ class Arriving(NamedTuple):
     """The gradient with respect to the state at a boundary.
 
     Attributes:
-        grad: the state's tensors, each part of norm 1 for each row, or 0; in float64.
+        grad: the state's tensors, each part of norm 1 for each row, or 0; in float64. (): all 0.
         log_PR: log10 of each named part's norm, [P, R].
     """
 
-    grad: State
+    grad: Tensors
     log_PR: Tensor
 
 
 class Stretch(NamedTuple):
-    """Steps start..stop-1, and the state before them."""
+    """The chain between two places, and the state of all rows before it."""
 
     start: int
     stop: int
@@ -92,7 +82,7 @@ class Transport:
     """What one walk back found.
 
     Attributes:
-        times: boundaries, ascending: after so many steps.
+        times: boundaries, ascending: after so many links.
         names: (layer, part of the state); "all" is a layer's parts together.
         log10_norms: [names, times, R].
         direct_log10: [R], the norm of the direct gradient at each row's anchor step.
@@ -105,31 +95,30 @@ class Transport:
 
 
 class Walk:
-    """One layer over one batch, to be walked back through.
+    """A model's chain over one batch, to be walked back through.
 
     Each named part of the state carries an exponent of its own for each row: parts may differ by
     any number of decades.
 
     Args:
-        layer: has the layer contract; see `seqbench.models.recurrent.as_layer`.
-        inputs_TBI: [T, B, I]; R is B or a multiple of it, row r showing example r % B.
+        model: has a method `chain(inputs)`; see `seqbench.engine.chain.Chain`.
+        inputs: a batch, [T, B, I]; R is B or a multiple of it, row r showing example r % B.
         direct: the gradient of the objective with respect to the outputs of a stretch of steps.
-        anchors_R: [R], the 1-based step that each row's lags count from.
+        anchors_R: [R], the step, counted from 1, that each row's lags count from.
 
     Raises:
-        ValueError: what `zero_state` raises.
+        ValueError: the chain can't be measured.
     """
 
-    def __init__(
-        self, layer: nn.Module, inputs_TBI: Tensor, direct: Direct, anchors_R: Tensor
-    ) -> None:
-        self.layer, self.inputs, self.direct, self.anchors = layer, inputs_TBI, direct, anchors_R
-        self.copies = len(anchors_R) // inputs_TBI.shape[1]
-        self.template, self.start = zero_state(layer, inputs_TBI)
-        parts = name_parts(layer, unflatten(self.template, iter(self.start)))
+    def __init__(self, model: Any, inputs: Tensor, direct: Direct, anchors_R: Tensor) -> None:
+        self.direct, self.anchors = direct, anchors_R
+        self.copies = len(anchors_R) // inputs.shape[1]
+        self.chain = model.chain(inputs)
+        self.rows = model.chain(inputs.repeat(1, self.copies, 1))
+        self.start = self.chain.start()
+        parts = self.chain.parts()
         self.parts = [part for part in parts if part.name]
-        self.batch_dims = batch_dims(parts)
-        self._chains: dict[tuple[bool, int], TimeChain] = {}
+        self.batch_dims = list({part.tensor: part.batch_dim for part in parts}.values())
 
     def back(
         self, edges: Sequence[int], at_boundary: Callable[[int, Tensor, Tensor], None] | None = None
@@ -141,11 +130,10 @@ class Walk:
                 [R, n], log10 of its norm [R]) at each edge but the last.
         """
         states = self._forward(edges)
-        nothing_R = self._nothing()
-        arriving = Arriving(
-            tuple(torch.zeros_like(as_wide(x)) for x in self._repeated(self.start)),
-            nothing_R.expand(len(self.parts), -1),
+        nothing_R = torch.full(
+            self.anchors.shape, -math.inf, dtype=torch.float64, device=self.anchors.device
         )
+        arriving = Arriving((), nothing_R.expand(len(self.parts), -1))
         direct_log_R, found = nothing_R, []
         for start, stop in reversed(list(pairwise(edges))):
             stretch = Stretch(start, stop, self._repeated(states.pop()))
@@ -169,129 +157,86 @@ class Walk:
 
     def _forward(self, edges: Sequence[int]) -> list[State]:
         """The states at all edges but the last."""
-        chain, states = self._chain(False, 1), [self.start]
+        states = [self.start]
         with torch.no_grad():
             for start, stop in pairwise(edges[:-1]):
-                states.append(chain.run(start, stop, states[-1])[1])
+                states.append(self.chain.link(start, stop)(states[-1])[1])
         return states
 
     def _repeated(self, state: State) -> State:
         """The state of B examples as that of all rows."""
-        return tuple(
-            torch.cat([x] * self.copies, dim) for x, dim in zip(state, self.batch_dims, strict=True)
-        )
-
-    def _chain(self, wide: bool, copies: int) -> TimeChain:
-        """The layer over its inputs, as it is or in float64."""
-        if (wide, copies) not in self._chains:
-            layer = widened(self.layer) if wide else self.layer
-            inputs = as_wide(self.inputs) if wide else self.inputs
-            self._chains[wide, copies] = TimeChain(layer, inputs.repeat(1, copies, 1), [])
-            self._chains[wide, copies].template = self.template
-        return self._chains[wide, copies]
-
-    @cached_property
-    def _can_be_wide(self) -> bool:
-        """Whether the layer runs in float64; one that makes float32 constants does not."""
-        if all(x.dtype not in TOO_SMALL or x.dtype == torch.float64 for x in self.start):
-            return False  # it is wide as it is
-        try:
-            with torch.no_grad():
-                self._chain(True, 1).run(0, 1, tuple(as_wide(x) for x in self.start))
-        except (RuntimeError, TypeError, ValueError):
-            return False
-        return True
-
-    def _nothing(self) -> Tensor:
-        return torch.full(
-            self.anchors.shape, -math.inf, dtype=torch.float64, device=self.inputs.device
-        )
+        each = zip(flatten(state), self.batch_dims, strict=True)
+        return rebuild(state, [torch.cat([x] * self.copies, dim) for x, dim in each])
 
     def _pull(
-        self, stretch: Stretch, arriving: Arriving, *, wide: bool = False, outputs: bool = True
+        self, stretch: Stretch, arriving: Arriving, outputs: bool = True
     ) -> tuple[Arriving, Tensor]:
-        """The gradient at the end of a stretch of steps -> at its start.
+        """The gradient at the end of a stretch of the chain -> at its start.
 
         Args:
-            wide: in float64.
             outputs: whether the objective's direct gradient arrives too.
 
         Returns:
             The gradient; and, in log10, the norm of the direct gradient at those rows' anchors
             that lie in between, [R].
         """
-        start, stop, state = stretch
-        chain = self._chain(wide, self.copies)
-        if wide:
-            state = tuple(as_wide(x) for x in state)
-        segment = enter(lambda s: chain.run(start, stop, s), state)
-        direct = self.direct(start, stop, segment.outputs) if outputs else None
-        near_R = self._direct_at_anchors(direct, start, stop)
-        # What arrives by the state and what arrives by the outputs, on one scale: the largest is 1.
-        top_R, direct_in, sources = arriving.log_PR.amax(0), None, list(arriving.log_PR)
+        segment = enter(self.rows.link(stretch.start, stretch.stop), stretch.state)
+        steps = self.rows.shown(stretch.start, stretch.stop)
+        direct = self.direct(steps, segment.outputs) if outputs else None
+        direct_R = torch.full_like(arriving.log_PR[0], -math.inf)
         if direct is not None:
             direct_R = log10_norm(direct.movedim(1, 0).flatten(1))
-            top_R = torch.maximum(top_R, direct_R)
-            sources.append(direct_R)
-            shift_R = torch.where(direct_R.isfinite(), -top_R, -math.inf)
-            direct_in = _times_power_of_ten(direct, shift_R, 1).to(segment.outputs.dtype)
-        grad_in = [
-            g.to(x.dtype)
-            for g, x in zip(
-                self._scaled(arriving.grad, arriving.log_PR - top_R), segment.exit, strict=True
-            )
-        ]
-        before, reached = _vector_jacobian(segment, direct_in, grad_in)
+        grad = arriving.grad or tuple(torch.zeros_like(as_wide(x)) for x in segment.exit)
+        # What arrives by the state and what arrives by the outputs, on one scale: the largest is 1.
+        sources_SR = torch.cat([arriving.log_PR, direct_R[None]])
+        top_R = sources_SR.amax(0)
+        before, reached = _vector_jacobian(
+            segment,
+            None if direct is None else _times_power_of_ten(direct, _scale(direct_R, top_R), 1),
+            self._scaled(grad, arriving.log_PR - top_R),
+        )
         scaled_PR = torch.stack([log10_norm(part.view(before)) for part in self.parts])
-        limit = TOO_SMALL.get(_precision(before), -math.inf)
-        exact_PR = scaled_PR.isfinite() & (scaled_PR > limit)
+        exact_PR = scaled_PR.isfinite() & (scaled_PR > _smallest_exact(before))
         exact_PR[[not reached[part.tensor] for part in self.parts]] = True  # nothing leads there
         doubtful_R = (~exact_PR).any(0) & top_R.isfinite()
         if doubtful_R.any():
-            if not wide and self._can_be_wide:
-                return self._pull(stretch, arriving, wide=True, outputs=outputs)
-            if _far_apart(torch.stack(sources)[:, doubtful_R]):
-                return self._pull_apart(stretch, arriving, wide, outputs), near_R
-            if stop - start > 1:
-                return self._pull_halves(stretch, arriving, wide, outputs)
+            if stretch.stop - stretch.start > 1:
+                return self._pull_singly(stretch, arriving)
+            if (sources_SR[:, doubtful_R].isfinite().sum(0) > 1).any():
+                arriving = self._pull_apart(stretch, arriving, outputs)
+                return arriving, self._direct_at_anchors(direct, steps)
         unit = self._scaled(tuple(as_wide(x) for x in before), -scaled_PR)
-        return Arriving(unit, top_R + scaled_PR), near_R
+        return Arriving(unit, top_R + scaled_PR), self._direct_at_anchors(direct, steps)
 
-    def _pull_apart(
-        self, stretch: Stretch, arriving: Arriving, wide: bool, outputs: bool
-    ) -> Arriving:
+    def _pull_singly(self, stretch: Stretch, arriving: Arriving) -> tuple[Arriving, Tensor]:
+        """Link by link: what a float can't hold in between is carried as a power of ten."""
+        states, near_R = [stretch.state], torch.full_like(arriving.log_PR[0], -math.inf)
+        with torch.no_grad():
+            for at in range(stretch.start, stretch.stop - 1):
+                states.append(self.rows.link(at, at + 1)(states[-1])[1])
+        for at in reversed(range(stretch.start, stretch.stop)):
+            arriving, here_R = self._pull(Stretch(at, at + 1, states.pop()), arriving)
+            near_R = torch.maximum(near_R, here_R)
+        return arriving, near_R
+
+    def _pull_apart(self, stretch: Stretch, arriving: Arriving, outputs: bool) -> Arriving:
         """Each part's gradient, and the direct one, by itself: none is lost beside a larger one."""
-        alone = torch.eye(len(self.parts), dtype=torch.bool, device=self.inputs.device)
+        alone = torch.eye(len(self.parts), dtype=torch.bool, device=arriving.log_PR.device)
         logs = [torch.where(p[:, None], arriving.log_PR, -math.inf) for p in alone]
         found = [
-            self._pull(stretch, Arriving(arriving.grad, log_PR), wide=wide, outputs=False)[0]
+            self._pull(stretch, Arriving(arriving.grad, log_PR), outputs=False)[0]
             for log_PR in logs
         ]
         if outputs:
-            nothing = Arriving(arriving.grad, torch.full_like(arriving.log_PR, -math.inf))
-            found.append(self._pull(stretch, nothing, wide=wide)[0])
+            nothing = torch.full_like(arriving.log_PR, -math.inf)
+            found.append(self._pull(stretch, Arriving(arriving.grad, nothing))[0])
         top_PR = torch.stack([one.log_PR for one in found]).amax(0)
         terms = [self._scaled(one.grad, one.log_PR - top_PR) for one in found]
         total = tuple(sum(tensors) for tensors in zip(*terms, strict=True))
         norm_PR = torch.stack([log10_norm(part.view(total)) for part in self.parts])
         return Arriving(self._scaled(total, -norm_PR), top_PR + norm_PR)
 
-    def _pull_halves(
-        self, stretch: Stretch, arriving: Arriving, wide: bool, outputs: bool
-    ) -> tuple[Arriving, Tensor]:
-        start, stop, state = stretch
-        middle = (start + stop) // 2
-        if wide:
-            state = tuple(as_wide(x) for x in state)
-        with torch.no_grad():
-            halfway = self._chain(wide, self.copies).run(start, middle, state)[1]
-        later = Stretch(middle, stop, halfway)
-        arriving, later_R = self._pull(later, arriving, wide=wide, outputs=outputs)
-        earlier = Stretch(start, middle, state)
-        arriving, near_R = self._pull(earlier, arriving, wide=wide, outputs=outputs)
-        return arriving, torch.maximum(near_R, later_R)
-
-    def _scaled(self, tensors: State, log10_PR: Tensor) -> State:
+    def _scaled(self, tensors: Tensors, log10_PR: Tensor) -> Tensors:
         """Each part of a state times a power of ten for each row; 0 where that is not finite."""
         found = []
         for number, (x, batch_dim) in enumerate(zip(tensors, self.batch_dims, strict=True)):
@@ -311,48 +256,54 @@ class Walk:
         scaled = self._scaled(arriving.grad, arriving.log_PR - joint_R)
         return torch.cat([part.view(scaled) for part in self.parts], 1), joint_R
 
-    def _direct_at_anchors(self, direct: Tensor | None, start: int, stop: int) -> Tensor:
-        log_R = self._nothing()
-        rows = ((self.anchors > start) & (self.anchors <= stop)).nonzero().squeeze(1)
+    def _direct_at_anchors(self, direct: Tensor | None, steps: slice) -> Tensor:
+        log_R = torch.full(
+            self.anchors.shape, -math.inf, dtype=torch.float64, device=self.anchors.device
+        )
+        inside_R = (self.anchors > steps.start) & (self.anchors <= steps.stop)
+        rows = inside_R.nonzero().squeeze(1)
         if direct is not None and len(rows):
-            log_R[rows] = log10_norm(direct[self.anchors[rows] - 1 - start, rows])
+            log_R[rows] = log10_norm(direct[self.anchors[rows] - 1 - steps.start, rows])
         return log_R
 
 
-def _far_apart(log10_SR: Tensor) -> bool:
-    """Whether what arrives differs by more than one precision can hold, in any row."""
-    low = torch.where(log10_SR.isfinite(), log10_SR, math.inf).amin(0)
-    return bool((log10_SR.amax(0) - low > FAR_APART).any())
+def _scale(log10_R: Tensor, top_R: Tensor) -> Tensor:
+    """The exponent that brings what is largest to 1; -inf where there is nothing."""
+    return torch.where(log10_R.isfinite(), -top_R, -math.inf)
 
 
-def _precision(tensors: State) -> torch.dtype:
-    """The dtype of a state's numbers, real."""
-    x = next(x for x in tensors if x.is_floating_point() or x.is_complex())
-    return torch.empty((), dtype=x.dtype).real.dtype if x.is_complex() else x.dtype
+def _smallest_exact(tensors: Tensors) -> float:
+    """log10 of what a float can hold with all its digits, after rounding."""
+    dtype = next(x.dtype for x in tensors if x.is_floating_point() or x.is_complex())
+    about = torch.finfo(dtype)
+    return math.log10(about.tiny / about.eps)
 
 
 def _vector_jacobian(
-    segment: Segment, grad_outputs: Tensor | None, grad_exit: list
-) -> tuple[State, list[bool]]:
+    segment: Segment, grad_outputs: Tensor | None, grad_exit: Tensors
+) -> tuple[Tensors, list[bool]]:
     """The gradient of each tensor of the state that entered, and whether anything leads to it."""
-    tensors, gradients = roots(segment, grad_outputs, grad_exit)
+    if grad_outputs is not None:
+        grad_outputs = grad_outputs.to(segment.outputs.dtype)
+    each = zip(grad_exit, segment.exit, strict=True)
+    tensors, gradients = roots(segment, grad_outputs, [g.to(x.dtype) for g, x in each])
     leaves = [part for part in segment.entry if part.requires_grad]
-    pulled = [None] * len(leaves)
+    pulled: Sequence[Tensor | None] = [None] * len(leaves)
     if tensors and leaves:
         pulled = torch.autograd.grad(tensors, leaves, gradients, allow_unused=True)
-    each = iter(pulled)
-    found = [next(each) if part.requires_grad else None for part in segment.entry]
+    found = iter(pulled)
+    grads = [next(found) if part.requires_grad else None for part in segment.entry]
     before = tuple(
         torch.zeros_like(part) if grad is None else grad
-        for part, grad in zip(segment.entry, found, strict=True)
+        for part, grad in zip(segment.entry, grads, strict=True)
     )
-    return before, [grad is not None for grad in found]
+    return before, [grad is not None for grad in grads]
 
 
-def cut(times: set[int], steps: int) -> list[int]:
-    """Edges from 0 to `steps` that include all `times`, at most SEGMENT apart."""
+def cut(times: set[int], length: int) -> list[int]:
+    """Edges from 0 to `length` that include all `times`, at most SEGMENT apart."""
     edges = [0]
-    for time in sorted(times | {steps}):
+    for time in sorted(times | {length}):
         while time - edges[-1] > SEGMENT:
             edges.append(edges[-1] + SEGMENT)
         if time > edges[-1]:

@@ -1,13 +1,20 @@
-"""A model: layer(s) over a sequence and a linear readout."""
+"""A model: layer(s) over a sequence and a linear readout; its chain is the sequence in time.
+
+Shapes: T steps, B examples, I inputs, H outputs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seqbench.engine.chain import Link, Part, State, flatten, rebuild
 from seqbench.errors import InputError
+
+LOOK = 4  # steps that are run to see whether a layer can be measured
 
 
 class Unroll(nn.Module):
@@ -44,9 +51,113 @@ class Stack(nn.Module):
             after.append(state)
         return x_TBI, tuple(after)
 
+    def chain(self, inputs_TBI: Tensor, run: Callable[..., Any] | None = None) -> TimeChain:
+        """The layers over these inputs, to be cut anywhere in time.
+
+        Args:
+            run: what is run in their place: their compiled form.
+        """
+        return TimeChain(self, inputs_TBI, run or self)
+
+
+class TimeChain:
+    """Layers over a sequence, as a chain (`seqbench.engine.chain.Chain`) whose links are its steps.
+
+    Args:
+        stack: the layers.
+        inputs_TBI: [T, B, I].
+        run: by torch's layer contract, what is run: the stack, or its compiled form.
+    """
+
+    def __init__(self, stack: Stack, inputs_TBI: Tensor, run: Callable[..., Any]) -> None:
+        self.stack, self.inputs, self.run = stack, inputs_TBI, run
+        self.length = len(inputs_TBI)
+
+    def link(self, start: int, stop: int) -> Link:
+        """The layers over steps start..stop-1."""
+        return lambda state: self.run(self.inputs[start:stop], state)
+
+    def shown(self, start: int, stop: int) -> slice:
+        """The same steps."""
+        return slice(start, stop)
+
+    def place(self, step_B: Tensor) -> Tensor:
+        """The same steps."""
+        return step_B
+
+    def start(self) -> State:
+        """The state of zeros that the layers start from.
+
+        Looks at the first few steps: what a cell does to a state shows from the second one on.
+
+        Raises:
+            ValueError: the layers can't be run, start from something else when they are given no
+                state, give other numbers when run twice, or let the examples of a batch mix.
+        """
+        few = self.inputs[:LOOK]
+        with torch.no_grad():
+            try:
+                first, again = self.run(few, None), self.run(few, None)
+                zeros = rebuild(first[1], [torch.zeros_like(x) for x in flatten(first[1])])
+            except (AttributeError, IndexError, RecursionError, RuntimeError, TypeError) as error:
+                raise ValueError(self._can_not_run(error)) from error
+            given = self.run(few, zeros)
+            alone = self.run(few[:, :1], None)[0]
+        if not _same_numbers(first, again):
+            raise ValueError(
+                "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
+                "noise, a state of its own?), so that no gradient can be measured"
+            )
+        if not _same_numbers(first, given):
+            raise ValueError(
+                "the cell's state=None does not mean a state of zeros, "
+                "so that there is no initial state to measure the gradient at"
+            )
+        if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise ValueError(
+                "the cell gives an example other numbers when it is alone in its batch, so that no "
+                "example has a gradient of its own (is the batch taken for time or features?)"
+            )
+        return zeros
+
+    def _can_not_run(self, error: Exception) -> str:
+        told = f"the cell can't be run: {' '.join(str(error).split())}"
+        if any(isinstance(layer, Unroll) for layer in self.stack.layers):
+            told += "; a cell takes x [B, I] and a state, a whole-sequence layer needs kind='layer'"
+        return told
+
+    def parts(self) -> list[Part]:
+        """h, c, s2, ... of every layer."""
+        with torch.no_grad():
+            state = self.run(self.inputs[:1], None)[1]
+        parts: list[Part] = []
+        tensor = below = 0
+        for layer, its_state in zip(self.stack.layers, state, strict=True):
+            deep = 1
+            for number, x in enumerate(flatten(its_state)):
+                name: str | None = ("h", "c")[number] if number < 2 else f"s{number}"
+                if not (x.is_floating_point() or x.is_complex()):
+                    name = None
+                if isinstance(layer, Unroll) or x.ndim < 3:
+                    parts.append(Part(below, name, tensor, None, 0))
+                else:  # torch's layers keep [layers, B, n] in one tensor
+                    deep = x.shape[0]
+                    parts += [Part(below + row, name, tensor, row, 1) for row in range(deep)]
+                tensor += 1
+            below += deep
+        return parts
+
+
+def _same_numbers(one: Any, other: Any) -> bool:
+    pairs = zip(flatten(one), flatten(other), strict=True)  # outputs, and all parts of the state
+    return all(torch.allclose(x, y, equal_nan=True) for x, y in pairs)
+
 
 class Model(nn.Module):
     """A stack and its readout, kept apart: the readout is applied only where a loss looks.
+
+    Any other model that has a readout, and a method `chain(inputs)` that gives a
+    `seqbench.engine.chain.Chain`, is trained and measured in the same way.
 
     Attributes:
         stack: inputs [T, B, I] -> (outputs [T, B, H], state).
@@ -57,6 +168,10 @@ class Model(nn.Module):
         super().__init__()
         self.stack = stack
         self.readout = readout
+
+    def chain(self, inputs_TBI: Tensor, run: Callable[..., Any] | None = None) -> TimeChain:
+        """Everything below the readout; see `Stack.chain`."""
+        return self.stack.chain(inputs_TBI, run)
 
 
 def is_layer(cls: type, kind: str | None = None) -> bool:

@@ -24,6 +24,7 @@ from seqbench.measure.diagnostics.instruments import Readings
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import PROBE_SIZE, cotangents
+from seqbench.measure.state import precision
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
@@ -39,8 +40,9 @@ class Outcome:
 
     Attributes:
         summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
-            baseline_score, error, baselines, needed_lags, probe_size, segment, recompute,
-            graph_bytes; truncate and compile_seconds where the card asks for that.
+            baseline_score, error, baselines, needed_lags, probe_size, probe_precision ("float64",
+            or the cell's own where it runs in no other), segment, recompute, graph_bytes; truncate
+            and compile_seconds where the card asks for that.
         curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
         flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
         diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
@@ -117,7 +119,7 @@ class _Run:
         self.optimizer = make_optimizer(model.parameters(), trial)
         self.batches = Batches(trial, problem)
         self.evaluations = generator("evaluation", trial)
-        self.cut = choose(model.stack, self.typical_inputs(), trial.training)
+        self.cut = choose(model, self.typical_inputs(), trial.training)
         probe_draws = generator("probe", trial, by_seed=False)
         self.probe = problem.sample(PROBE_SIZE, probe_draws).to(device)
         self.u_CO = cotangents(problem.output_size, probe_draws)
@@ -278,6 +280,7 @@ class _Run:
             "baselines": {name: line.loss for name, line in problem.baselines.items()},
             "needed_lags": self.needed_lags(),
             "probe_size": PROBE_SIZE,
+            "probe_precision": precision(self.model, self.probe.inputs),
             **self.cut.summary(),
         }
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])

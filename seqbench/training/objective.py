@@ -5,14 +5,12 @@ Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqbench.engine.chain import State, TimeChain, backpropagate, even_edges, flatten, template
+from seqbench.engine.chain import backpropagate, even_edges
 from seqbench.engine.cut import Cut
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
@@ -21,72 +19,68 @@ EVALUATION_CHUNK = 250  # sequences, and
 EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
 
 
-def gradient_of_loss(
-    model: Model,
-    problem: Problem,
-    batch: Batch,
-    cut: Cut,
-    at_boundary: Callable[[int, State], None] | None = None,
-    state: Any = None,
-) -> Tensor:
+def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> Tensor:
     """The batch's mean loss, a scalar; its gradient is added to the parameters' .grad.
+
+    Args:
+        batch: on the CPU, as it was drawn.
+        cut: how the model's chain is cut; see `seqbench.engine.cut`.
+    """
+    loss = ScoredLoss(model, problem, batch, cut)
+    backpropagate(loss.links, loss.direct, recompute=cut.recompute, truncate=cut.truncate)
+    return loss.total
+
+
+class ScoredLoss:
+    """A batch's mean loss and its gradient at the outputs, segment by segment.
 
     The readout is applied only at scored steps, each segment's when its turn comes. Nothing here
     waits for the device: which steps are scored is found out before the batch is moved.
 
-    Args:
-        batch: on the CPU, as it was drawn.
-        cut: how the sequence is cut; see `seqbench.engine.cut`.
-        at_boundary: handed each boundary's gradient; see `seqbench.engine.chain.backpropagate`.
-        state: what the stack starts from; None: its own initial state, which is then no boundary.
+    Attributes:
+        links: of the model's chain over the batch, to be run forward.
+        total: the mean loss of the segments that `direct` has been called for.
     """
-    device = model.readout.weight.device
-    edges = cut.edges(len(batch.inputs))
-    picks = [_pick(steps_S, device) for steps_S in _by_stretch(batch.scored_steps(), edges)]
-    weights_TB = (batch.loss_weights() / batch.weights.shape[1]).to(device)
-    batch = batch.to(device)
-    total = torch.zeros((), device=device)
 
-    def direct(i: int, outputs_tBH: Tensor) -> Tensor | None:
-        nonlocal total
-        if picks[i] is None:
+    def __init__(self, model: Model, problem: Problem, batch: Batch, cut: Cut) -> None:
+        self.readout, self.problem = model.readout, problem
+        device = model.readout.weight.device
+        scored_S = batch.scored_steps()
+        weights_TB = batch.loss_weights() / batch.weights.shape[1]
+        self.batch = batch.to(device)
+        chain = model.chain(self.batch.inputs, cut.layer)
+        bounds = list(pairwise(cut.edges(chain.length)))
+        self.links = [chain.link(start, stop) for start, stop in bounds]
+        self.steps = [chain.shown(start, stop) for start, stop in bounds]
+        self.picks = [_pick(scored_S, steps, device) for steps in self.steps]
+        self.weights_TB = weights_TB.to(device)
+        self.total = torch.zeros((), device=device)
+
+    def direct(self, i: int, outputs_tBH: Tensor) -> Tensor | None:
+        """d loss / d outputs of link i, or None where nothing is scored; the readout's own gradient
+        is added to its .grad."""
+        steps, pick = self.steps[i], self.picks[i]
+        if pick is None:
             return None
-        stretch, steps = slice(edges[i], edges[i + 1]), picks[i]
         leaf = outputs_tBH.detach().requires_grad_()
-        losses_SB = problem.loss(model.readout(leaf[steps]), batch.targets[stretch][steps])
-        term = (losses_SB * weights_TB[stretch][steps]).sum()
+        targets = self.batch.targets[steps][pick]
+        losses_SB = self.problem.loss(self.readout(leaf[pick]), targets)
+        term = (losses_SB * self.weights_TB[steps][pick]).sum()
         term.backward()
-        total = total + term.detach()
+        self.total = self.total + term.detach()
         return leaf.grad
 
-    chain, start = TimeChain(cut.layer or model.stack, batch.inputs, edges), ()
-    if state is not None:
-        chain.template, start = template(state), tuple(flatten(state))
-    backpropagate(
-        chain.links(),
-        start,
-        direct,
-        recompute=cut.recompute,
-        truncate=cut.truncate,
-        at_boundary=at_boundary,
-    )
-    return total
 
-
-def _by_stretch(steps_S: Tensor, edges: Sequence[int]) -> list[Tensor]:
-    """The steps that lie between each two edges, counted from the first of them."""
-    at = torch.searchsorted(steps_S, torch.tensor(edges)).tolist()
-    bounds = zip(edges, at, at[1:], strict=False)
-    return [steps_S[first:last] - start for start, first, last in bounds]
-
-
-def _pick(steps_S: Tensor, device: torch.device) -> slice | Tensor | None:
-    """What picks these steps: None if there are none, a slice if they are in a row."""
-    if not len(steps_S):
+def _pick(scored_S: Tensor, steps: slice, device: torch.device) -> slice | Tensor | None:
+    """What picks the scored ones among some steps: None if there are none, a slice if they are in
+    a row."""
+    first, last = torch.searchsorted(scored_S, torch.tensor([steps.start, steps.stop])).tolist()
+    here_S = scored_S[first:last] - steps.start
+    if not len(here_S):
         return None
-    first, last = int(steps_S[0]), int(steps_S[-1])
-    in_a_row = last - first + 1 == len(steps_S)
-    return slice(first, last + 1) if in_a_row else steps_S.to(device, non_blocking=True)
+    if int(here_S[-1]) - int(here_S[0]) + 1 == len(here_S):
+        return slice(int(here_S[0]), int(here_S[-1]) + 1)
+    return here_S.to(device, non_blocking=True)
 
 
 @torch.no_grad()
@@ -108,9 +102,10 @@ def evaluate(model: Model, problem: Problem, batch: Batch) -> dict[str, float]:
 
 def _scored_outputs(model: Model, inputs_TBI: Tensor, steps_S: Tensor) -> Tensor:
     """The readout at the scored steps, [S, B, O]; a stretch at a time, to bound memory."""
-    chain, found, state = TimeChain(model.stack, inputs_TBI, []), [], ()
-    for start, stop in pairwise(even_edges(len(inputs_TBI), EVALUATION_STRETCH)):
-        outputs_tBH, state = chain.run(start, stop, state)
-        here = steps_S[(steps_S >= start) & (steps_S < stop)] - start
-        found.append(model.readout(outputs_tBH[here]))
+    chain, found, state = model.chain(inputs_TBI), [], None
+    for start, stop in pairwise(even_edges(chain.length, EVALUATION_STRETCH)):
+        outputs_tBH, state = chain.link(start, stop)(state)
+        steps = chain.shown(start, stop)
+        here_S = steps_S[(steps_S >= steps.start) & (steps_S < steps.stop)] - steps.start
+        found.append(model.readout(outputs_tBH[here_S]))
     return torch.cat(found)

@@ -19,7 +19,7 @@ from seqbench.cells.linear import LRU, MinGRU, MinLSTM, loop, scan
 from seqbench.cells.lstm import LSTM, LSTMWithoutForgetGate
 from seqbench.cells.rnn import IRNN, NONLINEARITIES, RNN, Orthogonal
 from seqbench.cells.slstm import SLSTM
-from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.engine.chain import flatten, rebuild
 from seqbench.models.recurrent import as_layer
 from seqbench.testing.examination import examine
 
@@ -310,7 +310,7 @@ def test_the_flow_at_the_initial_state_is_autograds(name, options):
     layer = as_layer(cls(IN, H, **options).double())
     after = layer(x)[1]
     start = [torch.zeros_like(part).requires_grad_() for part in flatten(after)]
-    layer(x, unflatten(template(after), iter(start)))[0][-1].sum().backward()
+    layer(x, rebuild(after, start))[0][-1].sum().backward()
     by_example = [part.grad.movedim(-2, 0).flatten(1).square().sum(1) for part in start]
     logs = 0.5 * torch.stack(by_example).sum(0).log10()
     expected = logs[logs.isfinite()].mean().item()  # an example whose rectifiers are all dead

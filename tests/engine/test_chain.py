@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seqbench.engine.chain import (
-    TimeChain,
     backpropagate,
     even_edges,
     even_edges_from_end,
     flatten,
-    template,
-    unflatten,
+    rebuild,
 )
 from seqbench.measure.flow import gradient_flow
 from seqbench.models.recurrent import Stack, Unroll
@@ -47,11 +45,16 @@ def one_graph(layer, inputs, weights_TBH, edges):
             parts = list(flatten(state))
             zeros.append([torch.zeros_like(part, requires_grad=True) for part in parts])
             moved = [part + zero for part, zero in zip(parts, zeros[-1], strict=True)]
-            state = unflatten(template(state), iter(moved))
+            state = rebuild(state, moved)
         outputs, state = layer(inputs[start:stop], state)
         total = total + (outputs.sin() * weights_TBH[start:stop]).sum()
     total.backward()
     return [p.grad for p in layer.parameters()], [[z.grad for z in at_edge] for at_edge in zeros]
+
+
+def links(stack, inputs, edges):
+    chain = stack.chain(inputs)
+    return [chain.link(start, stop) for start, stop in pairwise(edges)]
 
 
 def in_segments(layer, inputs, weights_TBH, edges, recompute, truncate=0):
@@ -62,8 +65,7 @@ def in_segments(layer, inputs, weights_TBH, edges, recompute, truncate=0):
         return outputs.detach().cos() * weights if weights.any() else None
 
     backpropagate(
-        TimeChain(layer, inputs, edges).links(),
-        (),
+        links(layer, inputs, edges),
         direct,
         recompute=recompute,
         truncate=truncate,
@@ -127,8 +129,8 @@ def test_a_chain_need_not_be_time():
     gradients = {}
     backpropagate(
         [link(linear) for linear in network],
-        (x,),
         lambda i, outputs: torch.ones_like(outputs) if i == 5 else None,
+        state=(x,),
         at_boundary=lambda i, grad: gradients.setdefault(i, grad[0]),
     )
     leaf = y = x.clone().requires_grad_()
@@ -163,8 +165,9 @@ def test_states_may_have_names_vectors_and_counters(segment):
     layer(inputs)[0].sum().backward()
     expected = [p.grad for p in layer.parameters()]
     layer.zero_grad()
-    chain = TimeChain(layer, inputs, even_edges(T, segment)).links()
-    backpropagate(chain, (), lambda i, outputs: torch.ones_like(outputs))
+    backpropagate(
+        links(layer, inputs, even_edges(T, segment)), lambda i, outputs: torch.ones_like(outputs)
+    )
     for one, parameter in zip(expected, layer.parameters(), strict=True):
         torch.testing.assert_close(one, parameter.grad)
     table = gradient_flow(Odd(), torch.randn(T, B, IN), lambda out: out[-1].sum(-1), every=segment)
@@ -200,7 +203,7 @@ def test_a_truncated_gradient_is_that_of_windows_cut_off_from_each_other(
     for i, (start, stop) in enumerate(pairwise(edges)):
         if state is not None and (len(edges) - 1 - i) % truncate == 0:
             parts = [part.detach() for part in flatten(state)]
-            state = unflatten(template(state), iter(parts))
+            state = rebuild(state, parts)
         outputs, state = layer(inputs[start:stop], state)
         total = total + (outputs.sin() * weights_TBH[start:stop]).sum()
     total.backward()

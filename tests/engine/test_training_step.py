@@ -10,7 +10,7 @@ from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.engine.compiled import Compiled
 from seqbench.engine.cut import GRAPH_BUDGET, Cut, choose, footprint, rule
-from seqbench.models.recurrent import Stack, Unroll, build
+from seqbench.models.recurrent import Model, Stack, Unroll, build
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.reporting.sections.head import truncation
@@ -246,7 +246,11 @@ def test_what_can_not_be_compiled_is_said_in_words():
             return super().forward(x, state)
 
     with pytest.raises(ValueError, match=r"training\.compile = true: torch can't compile it: "):
-        choose(Stack([Unroll(Printing(2, 3))]), torch.zeros(30, 4, 2), asked(compile=True))
+        choose(
+            Model(Stack([Unroll(Printing(2, 3))]), nn.Linear(3, 1)),
+            torch.zeros(30, 4, 2),
+            asked(compile=True),
+        )
 
 
 def test_a_report_says_that_back_propagation_was_truncated():

@@ -42,7 +42,7 @@ def test_jacobians_of_an_lstm_are_those_of_its_whole_state():
     layer, cell = nn.LSTM(2, 3), nn.LSTMCell(2, 3).double()
     cell.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.state_dict().items()})
     inputs_TBI = torch.randn(5, 2, 2)
-    found = list(jacobians(layer, inputs_TBI, range(2, 5)))
+    found = list(jacobians(Stack([layer]), inputs_TBI, range(2, 5)))
     state = (torch.zeros(2, 3, dtype=torch.float64),) * 2
     for t, x_BI in enumerate(inputs_TBI.double()):
         if t >= 2:
@@ -64,7 +64,7 @@ def test_a_complex_state_counts_as_two_real_coordinates():
                 if z is None else z  # fmt: skip
             return z * (0.3 + 0.4j) + x
 
-    (found,) = jacobians(Unroll(Spiral()), torch.zeros(1, 1, 1), range(1))
+    (found,) = jacobians(Stack([Unroll(Spiral())]), torch.zeros(1, 1, 1), range(1))
     expected = torch.tensor([[0.3, -0.4], [0.4, 0.3]], dtype=torch.float64)
     torch.testing.assert_close(found[0], expected)
 
@@ -75,7 +75,7 @@ def test_a_counter_among_the_states_parts_has_no_coordinates():
             h, n = state or (torch.zeros_like(x), torch.zeros(len(x), dtype=torch.long))
             return 0.5 * h + x, n + 1
 
-    (found,) = jacobians(Unroll(Counting()), torch.zeros(3, 2, 1), range(2, 3))
+    (found,) = jacobians(Stack([Unroll(Counting())]), torch.zeros(3, 2, 1), range(2, 3))
     assert found.tolist() == [[[0.5]], [[0.5]]]
 
 
@@ -104,7 +104,7 @@ class Henon(nn.Module):
 def test_exponents_of_the_henon_map():
     """lambda_1 = 0.419 (Sprott 2003, appendix A), lambda_1 + lambda_2 = ln 0.3 exactly."""
     inputs = torch.zeros(4000, 1, 1)
-    (found,) = exponents(jacobians(as_layer(Henon()), inputs, range(50, 4000)))
+    (found,) = exponents(jacobians(Stack([as_layer(Henon())]), inputs, range(50, 4000)))
     assert found[0].item() == pytest.approx(0.419, abs=0.01)
     assert found.sum().item() == pytest.approx(math.log(0.3), abs=1e-9)
 
@@ -116,7 +116,7 @@ def test_the_largest_exponent_is_the_rate_of_the_flow(layer):
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
     inputs = torch.randn(400, 3, 2)
-    found = exponents(jacobians(layer, inputs, range(400)), 1).mean()
+    found = exponents(jacobians(Stack([layer]), inputs, range(400)), 1).mean()
     flow = gradient_flow(layer, inputs, lambda out: out[-1].sum(-1))
     s = flow[flow.state == "all"].set_index("lag").log10_norm
     rate = (s[1] - s[400]) / 399
@@ -149,7 +149,7 @@ def test_singular_values_of_a_short_product_are_those_of_an_svd():
 def test_singular_values_where_an_svd_of_the_product_has_only_rounding_errors():
     """25 steps of an LSTM: the logs' sum must be that of the steps' determinants."""
     torch.manual_seed(0)
-    factors = list(jacobians(nn.LSTM(2, 24), torch.randn(25, 1, 2), range(25)))
+    factors = list(jacobians(Stack([nn.LSTM(2, 24)]), torch.randn(25, 1, 2), range(25)))
     exact = sum(torch.linalg.slogdet(factor)[1] for factor in factors).item() / math.log(10)
     assert log10_singular_values(factors).sum().item() == pytest.approx(exact, abs=1e-6)
     product = factors[0]
@@ -181,11 +181,13 @@ def test_directions_that_are_lost_are_minus_infinity_and_not_rounding():
             return torch.tanh(y + self.mix(x)), y * 0.5
 
     torch.manual_seed(0)
-    factors = list(jacobians(as_layer(Unread()), torch.randn(6, 2, 2), range(6)))
+    factors = list(jacobians(Stack([as_layer(Unread())]), torch.randn(6, 2, 2), range(6)))
     assert exponents(factors).isneginf().sum(1).tolist() == [4, 4]
     assert log10_singular_values(factors).isneginf().sum(1).tolist() == [4, 4]
     torch.manual_seed(0)
-    each = list(jacobians(nn.RNN(2, 8, nonlinearity="relu"), torch.randn(9, 1, 2), range(4, 9)))
+    each = list(
+        jacobians(Stack([nn.RNN(2, 8, nonlinearity="relu")]), torch.randn(9, 1, 2), range(4, 9))
+    )
     rank = min(int(torch.linalg.matrix_rank(factor)) for factor in each)
     assert rank < 8
     assert int(log10_singular_values(each).isfinite().sum()) <= rank

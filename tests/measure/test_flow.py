@@ -238,6 +238,66 @@ def test_half_precision_is_widened(dtype):
     np.testing.assert_allclose(norms, lags * math.log10(0.25), atol=1e-4)
 
 
+def test_saturated_units_are_measured_in_float64():
+    """tanh at 10: 1 - tanh^2 = sech^2 = 8.2e-9, where float32 says that tanh is 1 and nothing
+    comes back."""
+
+    class Saturated(nn.Module):
+        def forward(self, x, h=None):
+            return torch.tanh((torch.zeros_like(x) if h is None else h) + x)
+
+    inputs = torch.full((50, 2, 1), 9.0)
+    inputs[0] = 10.0  # the state before it is 0, not 1
+    table = gradient_flow(Saturated(), inputs, last_sum)
+    lags, norms = column(table)
+    np.testing.assert_allclose(norms, -2 * lags * math.log10(math.cosh(10)), rtol=1e-7)
+    assert table.attrs["precision"] == "float64"
+
+
+class InFloat32(nn.Module):
+    """Rounds its state, whatever it is given."""
+
+    def __init__(self, input_size=1, hidden_size=1):
+        super().__init__()
+        self.factor = nn.Parameter(torch.full((hidden_size,), 0.1))
+        self.width = hidden_size
+
+    def forward(self, x, h=None):
+        h = x.new_zeros(len(x), self.width) if h is None else h
+        return (h * self.factor + x[:, :1]).float()
+
+
+def test_a_cell_that_runs_in_float32_alone_is_measured_in_that_and_it_is_said():
+    """In the same range: down to 1e-2000, and where one step takes 30 decades."""
+    cell = InFloat32()
+    table = gradient_flow(cell, torch.randn(2000, 2, 1), last_sum)
+    lags, norms = column(table)
+    np.testing.assert_allclose(norms, lags * math.log10(float(torch.tensor(0.1))), atol=1e-4)
+    assert table.attrs["precision"] == "float32"
+    cell.factor.data.fill_(1e-30)
+    lags, norms = column(gradient_flow(cell, torch.randn(30, 2, 1), last_sum))
+    np.testing.assert_allclose(norms, lags * math.log10(float(torch.tensor(1e-30))), atol=1e-4)
+
+
+def test_a_chaotic_cell_is_followed_along_its_float64_trajectory():
+    """The logistic map at 4 loses a bit a step: after 60 steps float32 is somewhere else."""
+
+    class Logistic(nn.Module):
+        def forward(self, x, h=None):
+            h = torch.zeros_like(x) if h is None else h
+            return 4 * h * (1 - h) + x
+
+    inputs = torch.zeros(100, 3, 1)
+    inputs[0] = torch.tensor([0.1, 0.2, 0.3])[:, None]
+    _, norms = column(gradient_flow(Logistic(), inputs, last_sum))
+    h, logs = inputs[0].double().squeeze(1), []
+    for _ in range(99):
+        logs.append(torch.log10((4 - 8 * h).abs()))
+        h = 4 * h * (1 - h)
+    expected = torch.stack(logs).flip(0).cumsum(0).mean(1)
+    np.testing.assert_allclose(norms[1:-1], expected.numpy(), atol=1e-9)
+
+
 def test_in_inference_mode_and_with_another_default_device():
     layer, inputs = nn.GRU(2, 3), torch.randn(6, 2, 2)
     expected = gradient_flow(layer, inputs, last_sum)
@@ -257,11 +317,11 @@ def test_an_infinite_jacobian_is_counted_as_not_finite():
 
 
 def test_false_zeros_inside_a_segment_are_recomputed():
-    """A factor of 1e-8 a step underflows in float32 within the ten steps of a segment."""
+    """A factor of 1e-36 a step underflows within the ten steps of a segment."""
     cell = Linear(torch.tensor([[1e-8]]))
     lags, norms = column(gradient_flow(cell, torch.randn(200, 2, 1), last_sum, every=100))
     np.testing.assert_allclose(norms, lags * math.log10(float(torch.tensor(1e-8))), atol=1e-4)
-    cell = Linear(torch.tensor([[1e-36]]))  # and this one in float64
+    cell = Linear(torch.tensor([[1e-36]]))
     lags, norms = column(gradient_flow(cell, torch.randn(200, 2, 1), last_sum, every=100))
     np.testing.assert_allclose(norms, lags * math.log10(float(torch.tensor(1e-36))), atol=1e-4)
 

@@ -54,6 +54,15 @@ def test_the_same_trial_gives_the_same_numbers_bit_for_bit():
     pd.testing.assert_frame_equal(one.flow, other.flow, check_exact=True)
 
 
+def test_a_record_says_in_which_precision_the_flow_was_measured():
+    class Rounding(nn.GRUCell):
+        def forward(self, x, state=None):
+            return super().forward(x, state).float()
+
+    assert run(make()).summary["probe_precision"] == "float64"
+    assert run(make(), Rounding).summary["probe_precision"] == "float32"
+
+
 class Dropping(nn.GRUCell):
     """Draws from torch's global generator, as dropout and noise do."""
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from seqbench.card.task import Trial
-from seqbench.engine.chain import State, TimeChain, enter, roots
+from seqbench.engine.chain import State, enter, flatten, roots
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.diagnostics.spectra import check_counts
 from seqbench.measure.probe import wanted_lags
-from seqbench.measure.state import as_wide, measuring, widened, zero_state
+from seqbench.measure.state import as_wide, measuring, widened
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
@@ -137,9 +137,8 @@ class _Walk:
     ) -> None:
         self.anchor, self.stack = anchor, model.stack
         self.parameters = [p for p in model.stack.parameters() if p.requires_grad]
-        inputs_TBI = as_wide(batch.inputs)
-        self.chain = TimeChain(model.stack, inputs_TBI, [])
-        self.chain.template, self.start = zero_state(model.stack, inputs_TBI)
+        self.chain = model.chain(as_wide(batch.inputs))
+        self.start = self.chain.start()
         self.direct_TBH = share * _loss_gradient(model, problem, batch)
 
     def back(self, windows: list[tuple[int, int]]) -> Iterator[Tensor]:
@@ -152,8 +151,10 @@ class _Walk:
             entries.append(state)
             if start < stop:
                 with torch.no_grad():
-                    state = self.chain.run(start, stop, state)[1]
-        arriving = [torch.zeros_like(part) if part.is_floating_point() else None for part in state]
+                    state = self.chain.link(start, stop)(state)[1]
+        arriving = [
+            torch.zeros_like(part) if part.is_floating_point() else None for part in flatten(state)
+        ]
         for start, stop in spans:
             part_P, arriving = self._component(start, stop, entries.pop(), arriving)
             yield part_P
@@ -164,7 +165,7 @@ class _Walk:
         """The parameters' gradient by the steps start..stop-1, and the gradient before them."""
         if start == stop:
             return self.direct_TBH.new_zeros(sum(p.numel() for p in self.parameters)), arriving
-        segment = enter(lambda s: self.chain.run(start, stop, s), state)
+        segment = enter(self.chain.link(start, stop), state)
         wanted = [x for x in segment.entry if x.requires_grad] + self.parameters
         tensors, gradients = roots(segment, self.direct_TBH[start:stop], arriving)
         pulled = torch.autograd.grad(tensors, wanted, gradients, materialize_grads=True)

@@ -68,7 +68,7 @@ class ConditionNumber:
         """Series over k."""
         inputs_TBI = moment.batch.inputs[:, : self.sequences]
         window = last_steps(moment, self.steps[-1])
-        each = list(jacobians(moment.model.stack, inputs_TBI, window))
+        each = list(jacobians(moment.model, inputs_TBI, window))
         conditions, singular, shares = {}, {}, {}
         for count in (count for count in self.steps if count <= len(each)):
             logs_Bn = log10_singular_values(each[-count:])

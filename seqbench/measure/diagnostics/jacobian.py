@@ -6,13 +6,14 @@ Shapes: T steps, B sequences, n real coordinates of the state (an LSTM's h and c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqbench.engine.chain import State, TimeChain, enter, roots, unflatten
+from seqbench.engine.chain import Tensors, enter, flatten, rebuild, roots
 from seqbench.measure.diagnostics.moment import Moment
-from seqbench.measure.state import as_wide, batch_dims, measuring, name_parts, widened, zero_state
+from seqbench.measure.state import as_wide, measuring, widened
 from seqbench.problems.batch import capabilities
 
 
@@ -29,34 +30,38 @@ def last_steps(moment: Moment, count: int) -> range:
     return range(max(steps.start, steps.stop - count), steps.stop)
 
 
-def jacobians(layer: nn.Module, inputs_TBI: Tensor, window: range) -> Iterator[Tensor]:
+def jacobians(model: Any, inputs_TBI: Tensor, window: range) -> Iterator[Tensor]:
     """J_t = d s_(t+1) / d s_t for each step t of a window, each [B, n, n], float64.
 
     A step is run for n copies of each sequence, copy i pulling back coordinate i of the state
     after it. A complex part of the state counts as two real coordinates.
 
+    Args:
+        model: has a method `chain(inputs)`.
+
     Raises:
-        ValueError: the layer's state=None is not a state of zeros.
+        ValueError: the chain can't be measured.
     """
-    wide = widened(layer)
+    wide = widened(model)
     inputs_TBI = as_wide(inputs_TBI)
     examples = inputs_TBI.shape[1]
     with measuring(wide):
-        template, state = zero_state(wide, inputs_TBI)
-        state = tuple(as_wide(part) for part in state)
-        dims = batch_dims(name_parts(wide, unflatten(template, iter(state))))
-        n = sum(_coordinates(part, dim) for part, dim in zip(state, dims, strict=True))
-        chain = TimeChain(wide, inputs_TBI.repeat_interleave(n, 1), [])
-        chain.template = template
-        state = tuple(x.repeat_interleave(n, d) for x, d in zip(state, dims, strict=True))
+        chain = wide.chain(inputs_TBI)
+        zeros = chain.start()
+        parts = [as_wide(part) for part in flatten(zeros)]
+        dims = list({part.tensor: part.batch_dim for part in chain.parts()}.values())
+        n = sum(_coordinates(part, dim) for part, dim in zip(parts, dims, strict=True))
+        copies = wide.chain(inputs_TBI.repeat_interleave(n, 1))
+        repeated = [x.repeat_interleave(n, d) for x, d in zip(parts, dims, strict=True)]
+        identity = _identity(repeated, dims, n, examples)
+        state = rebuild(zeros, repeated)
         with torch.no_grad():
             for start in range(window.start):
-                state = chain.run(start, start + 1, state)[1]
-        identity = _identity(state, dims, n, examples)
+                state = copies.link(start, start + 1)(state)[1]
         for start in window:
-            segment = enter(lambda s, start=start: chain.run(start, start + 1, s), state)
+            segment = enter(copies.link(start, start + 1), state)
             yield _rows(segment.entry, *roots(segment, None, identity), dims).view(examples, n, n)
-            state = tuple(part.detach() for part in segment.exit)
+            state = segment.state
 
 
 def _coordinates(part: Tensor, batch_dim: int) -> int:
@@ -65,7 +70,9 @@ def _coordinates(part: Tensor, batch_dim: int) -> int:
     return part.numel() // part.shape[batch_dim] * (2 if part.is_complex() else 1)
 
 
-def _identity(state: State, dims: Sequence[int], n: int, examples: int) -> list[Tensor | None]:
+def _identity(
+    state: Sequence[Tensor], dims: Sequence[int], n: int, examples: int
+) -> list[Tensor | None]:
     """For copy i of each sequence the unit vector i, in the shapes of the state's parts."""
     unit_Rn = torch.eye(n, dtype=torch.float64, device=state[0].device).repeat(examples, 1)
     found, done = [], 0
@@ -80,7 +87,7 @@ def _identity(state: State, dims: Sequence[int], n: int, examples: int) -> list[
     return found
 
 
-def _rows(leaves: State, tensors: list, gradients: list, dims: Sequence[int]) -> Tensor:
+def _rows(leaves: Tensors, tensors: list, gradients: list, dims: Sequence[int]) -> Tensor:
     """The pulled back unit vectors side by side, [R, n]."""
     wanted = [(x, d) for x, d in zip(leaves, dims, strict=True) if x.requires_grad]
     grads = torch.autograd.grad(tensors, [x for x, _ in wanted], gradients, materialize_grads=True)

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.card.task import Trial
-from seqbench.engine.chain import unflatten
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.diagnostics.picture import Picture
-from seqbench.measure.state import measuring, zero_state
-from seqbench.models.recurrent import Unroll
+from seqbench.measure.state import measuring
+from seqbench.models.recurrent import Stack, Unroll
 
 SHUT, OPEN, FLAT = 0.1, 0.9, 0.9
 
@@ -94,8 +93,7 @@ def gates(layer: nn.Module, inputs_TBI: Tensor, outputs_TBH: Tensor) -> dict[str
 def _own_gates(cell: nn.Module, inputs_TBI: Tensor) -> dict[str, Tensor]:
     if not hasattr(cell, "gates"):
         return {}
-    nesting, zeros = zero_state(Unroll(cell), inputs_TBI)
-    state, steps = unflatten(nesting, iter(zeros)), []
+    (state,), steps = Stack([Unroll(cell)]).chain(inputs_TBI).start(), []
     for x_BI in inputs_TBI:
         steps.append(cell.gates(x_BI, state))
         state = cell(x_BI, state)

@@ -81,7 +81,7 @@ class Lyapunov:
         if not steps:
             return {}  # copy with T = 1 has no blanks
         count = None if self.exponents == "all" else self.exponents
-        found_Bk = exponents(jacobians(moment.model.stack, inputs_TBI, steps), count)
+        found_Bk = exponents(jacobians(moment.model, inputs_TBI, steps), count)
         finite = found_Bk.isfinite()
         known = torch.where(finite, found_Bk, torch.nan)
         mean_k = known.nanmean(0)
@@ -140,7 +140,7 @@ class SingularValues:
         """The singular values of the model's layers at this moment."""
         inputs_TBI = moment.batch.inputs[:, : self.sequences]
         window = last_steps(moment, self.steps[-1])
-        each = list(jacobians(moment.model.stack, inputs_TBI, window))
+        each = list(jacobians(moment.model, inputs_TBI, window))
         return {
             f"over {count} steps": log10_singular_values(each[-count:]).mean(0)
             for count in self.steps

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench import plugins
-from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.engine.chain import flatten, rebuild
 from seqbench.testing.checks.subject import (
     EXAMPLES,
     ROUNDING,
@@ -322,7 +322,7 @@ def none_is_zeros(subject: Subject) -> None:
     with torch.no_grad():
         from_none = layer(x_TBI, None)
         zeros = [torch.zeros_like(part) for part in flatten(from_none[1])]
-        from_zeros = layer(x_TBI, unflatten(template(from_none[1]), iter(zeros)))
+        from_zeros = layer(x_TBI, rebuild(from_none[1], zeros))
     if (apart := largest_difference(from_none, from_zeros)) > ROUNDING:
         raise Fault(f"outputs or states differ by up to {apart:.2g}")
 

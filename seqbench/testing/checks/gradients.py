@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
-from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.engine.chain import flatten, rebuild
 from seqbench.testing.checks.subject import Fault, NotApplicable, Subject, check, clone
 
 AT_ZERO = "look for square roots, norms, logarithms and divisions at 0"
@@ -82,7 +82,7 @@ def reaches_back(subject: Subject) -> None:
         like = layer(x_TBI[:1], None)[1]
     start = [torch.zeros_like(part) for part in flatten(like)]
     floating = [part.requires_grad_() for part in start if part.is_floating_point()]
-    outputs_TBn, _ = layer(x_TBI, unflatten(template(like), iter(start)))
+    outputs_TBn, _ = layer(x_TBI, rebuild(like, start))
     _check_outputs(outputs_TBn)
     (outputs_TBn[-1] * _cotangent(outputs_TBn[-1])).sum().backward()
     if x_TBI.grad is None:
@@ -126,7 +126,6 @@ def gradients_are_right(subject: Subject) -> None:
     x_TBI = subject.inputs(steps=5, examples=2).double()
     with torch.no_grad():
         state = layer(x_TBI[:2], None)[1]  # one that occurs
-    like = template(state)
     parts = list(flatten(clone(state)))
     floating = {i: part for i, part in enumerate(parts) if part.is_floating_point()}
     parameters = {name: p for name, p in layer.named_parameters() if p.requires_grad}
@@ -135,8 +134,8 @@ def gradients_are_right(subject: Subject) -> None:
     names += [name.removeprefix("cell.") for name in parameters]
 
     def function(x_TBI: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        state = dict(enumerate(parts)) | dict(zip(floating, given, strict=False))
-        outputs, after = layer(x_TBI, unflatten(like, iter(state.values())))
+        chosen = dict(enumerate(parts)) | dict(zip(floating, given, strict=False))
+        outputs, after = layer(x_TBI, rebuild(state, chosen.values()))
         return outputs, *(part for part in flatten(after) if part.is_floating_point())
 
     leaves = [leaf.detach().requires_grad_() if not leaf.requires_grad else leaf for leaf in leaves]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqbench.engine.chain import flatten, template, unflatten
+from seqbench.engine.chain import flatten, rebuild
 from seqbench.models.recurrent import as_layer, is_layer
 
 STEPS, EXAMPLES = 6, 4  # of the sequences that a cell is tried on
@@ -126,7 +126,7 @@ def clone(state: Any) -> Any:
     """A state of its own; None stays None."""
     if state is None:
         return None
-    return unflatten(template(state), iter([part.detach().clone() for part in flatten(state)]))
+    return rebuild(state, [part.detach().clone() for part in flatten(state)])
 
 
 def largest_difference(one: Any, other: Any) -> float:
