@@ -135,7 +135,7 @@ class _Walk:
     def __init__(
         self, model: Model, problem: Problem, batch: Batch, anchor: int, share: float
     ) -> None:
-        self.anchor, self.stack = anchor, model.stack
+        self.anchor = anchor
         self.parameters = [p for p in model.stack.parameters() if p.requires_grad]
         self.chain = model.chain(as_wide(batch.inputs))
         self.start = self.chain.start()
