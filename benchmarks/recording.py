@@ -7,11 +7,11 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.timing import Row, Table, interleaved, ratio
-from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.card.task import Trial
 from seqbench.engine.reproducible import reproducible
 from seqbench.measure.flow import probe_flow
+from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 from seqbench.training.batches import make_problem
 
@@ -48,17 +48,13 @@ def measure(quick: bool) -> Table:
 
 def _trial(card: str, cell: str, length: int, steps: int) -> Trial:
     task = cards.load(card, {"training.steps": steps, "lengths": [length], "seeds": 1})
-    return next(trial for trial in task.trials() if trial.cell.label == cell)
-
-
-def _class(trial: Trial) -> type:
-    return plugins.load(plugins.resolve(trial.cell.use, "cells"))
+    return next(trial for trial in resolve(task).trials() if trial.cell.label == cell)
 
 
 def _pass_against_step(trial: Trial, work: str, quick: bool) -> Row:
     with reproducible("cpu"):
         problem = make_problem(trial)
-        model = training.make_model(trial, problem, _class(trial))
+        model = training.make_model(trial, problem)
         run = training._Run(trial, problem, model, torch.device("cpu"))
         boundaries = trial.recording.boundaries
         taken = interleaved(
@@ -76,13 +72,13 @@ def _with_against_without(trial: Trial, work: str, quick: bool) -> Row:
     records = []
 
     def watched() -> None:
-        records.append(training.run(trial, _class(trial)).flow["step"].nunique())
+        records.append(training.run(trial).flow["step"].nunique())
 
-    flow = training.run(trial, _class(trial)).flow.drop(columns="step").head(1)
+    flow = training.run(trial).flow.drop(columns="step").head(1)
 
     def unwatched() -> None:
         with patch.object(training, "probe_flow", lambda *_: flow):
-            training.run(trial, _class(trial))
+            training.run(trial)
 
     taken = interleaved(
         {"with": watched, "without": unwatched},

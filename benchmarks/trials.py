@@ -8,9 +8,11 @@ from pathlib import Path
 
 from benchmarks import sides
 from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
-from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.card.task import Trial
+from seqbench.results import write_trial
+from seqbench.sweep.check import resolve
+from seqbench.sweep.executors import Job
 from seqbench.sweep.run import run
 from seqbench.sweep.worker import execute
 
@@ -18,12 +20,9 @@ KINDS = tuple(sides.KINDS)
 
 
 def _trial(kind: str, length: int, steps: int, **changes) -> Trial:
-    task = cards.load(
-        "adding",
-        {"training.steps": steps, "training.stop_when_solved": False, "lengths": [length],
-         "cells": [kind], "seeds": 1, **changes},
-    )  # fmt: skip
-    return task.trials()[0]
+    fixed = {"training.steps": steps, "training.stop_when_solved": False, "lengths": [length]}
+    task = cards.load("adding", {**fixed, "cells": [kind], "seeds": 1, **changes})
+    return resolve(task).trials()[0]
 
 
 def overhead(quick: bool) -> Table:
@@ -40,12 +39,12 @@ def overhead(quick: bool) -> Table:
             each = {"ours": sides.ours_without_norms(work, cut), "bare": sides.bare(work)}
             block = {"fewest": max(steps // 8, 2), "most": max(steps // 8, 2), "seconds": 0}
             before = interleaved(each, **block)
-        cls = plugins.load(plugins.resolve(kind, "cells"))
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "trials").mkdir()
             started = time.perf_counter()
-            summary = execute(Path(folder), trial, cls, "cpu")
+            *_, finished = execute(Job(trial))
+            write_trial(Path(folder), trial, finished.record, finished.tables)
             whole = time.perf_counter() - started
+        summary = finished.record["summary"]
         if summary["status"] == "error":
             raise RuntimeError(summary["error"])
         with one_thread():

@@ -93,14 +93,17 @@ def run(
     try:
         results = sweep.carry_out(planned, workers=workers, device=device)
     except KeyboardInterrupt:
-        _say(f"seqbench: interrupted; {_finished(planned)} trials are finished and kept, the same "
-             "command runs the rest")  # fmt: skip
+        kept = _finished(planned)
+        _say(
+            f"seqbench: interrupted; {kept} trials are finished and kept, the same command runs "
+            "the rest"
+        )
         raise typer.Exit(130) from None
     from seqbench.reporting import terminal
 
     terminal.print_comparison(results)
     print(f"\nnext: seqbench report {planned.path}")
-    if plan.lay_out(planned.path, planned.task, planned.cells).missing:
+    if plan.lay_out(planned.path, planned.task).missing:
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
         _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
@@ -195,10 +198,9 @@ def check(
     """Whether a cell keeps the contract; for each check that fails, what to do."""
     from seqbench.testing.examination import examine
 
-    options = _settings(settings or [])
+    sizes = {"input_size": input_size, "hidden_size": hidden_size}
     counts = Counter()
-    for result in examine(cell, kind=kind, input_size=input_size, hidden_size=hidden_size,
-                          options=options):  # fmt: skip
+    for result in examine(cell, kind=kind, **sizes, options=_settings(settings or [])):
         print(result, flush=True)
         counts[result.status] += 1
     print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
@@ -272,8 +274,8 @@ def _show_plan(planned) -> None:
     if planned.first:
         _show_plan(planned.first)
     total, missing = len(planned.task.trials()), len(planned.missing)
-    print(f"{planned.task.name}: {total} trials, {total - missing} finished, {missing} to run, "
-          f"into {planned.path}")  # fmt: skip
+    counts = f"{total} trials, {total - missing} finished, {missing} to run"
+    print(f"{planned.task.name}: {counts}, into {planned.path}")
     for trial in planned.missing:
         print(f"  {name(trial)}: at most {trial.training.steps:,} steps")
 
@@ -282,7 +284,7 @@ def _finished(planned) -> str:
     from seqbench.sweep.plan import lay_out
 
     total = len(planned.task.trials())
-    return f"{total - len(lay_out(planned.path, planned.task, planned.cells).missing)} of {total}"
+    return f"{total - len(lay_out(planned.path, planned.task).missing)} of {total}"
 
 
 def _say_what_is_finished(planned) -> None:

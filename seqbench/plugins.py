@@ -14,8 +14,7 @@ import inspect
 import os
 import sys
 import traceback
-from functools import cache
-from importlib.metadata import distributions, entry_points, packages_distributions
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,159 +22,20 @@ from seqbench.errors import InputError
 
 Kind = Literal["cells", "problems", "diagnostics", "sections"]
 
-# name -> (spec, one line for `seqbench list`)
-BUILTIN: dict[Kind, dict[str, tuple[str, str]]] = {
-    "cells": {
-        "rnn": (
-            "seqbench.cells.rnn:RNN",
-            "vanilla RNN; options: nonlinearity, recurrent (how its matrix is drawn), gain, "
-            "spectral_radius, layer_norm, residual",
-        ),
-        "gru": (
-            "seqbench.cells.gru:GRU",
-            "gated recurrent unit (Cho et al. 2014); options: chrono",
-        ),
-        "lstm": (
-            "seqbench.cells.lstm:LSTM",
-            "long short-term memory (Gers et al. 2000); options: forget_bias, chrono, layer_norm",
-        ),
-        "irnn": (
-            "seqbench.cells.rnn:IRNN",
-            "relu RNN that starts at the identity (Le et al. 2015); options: gain",
-        ),
-        "orthogonal": (
-            "seqbench.cells.rnn:Orthogonal",
-            "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity",
-        ),
-        "lstm1997": (
-            "seqbench.cells.lstm:LSTMWithoutForgetGate",
-            "long short-term memory without a forget gate (Hochreiter & Schmidhuber 1997)",
-        ),
-        "slstm": (
-            "seqbench.cells.slstm:SLSTM",
-            "exponential gates and a normaliser (xLSTM, Beck et al. 2024); options: forget_bias",
-        ),
-        "lru": (
-            "seqbench.cells.linear:LRU",
-            "linear recurrent unit (Orvieto et al. 2023); options: r_min, r_max, max_phase, mix, "
-            "parallel",
-        ),
-        "mingru": (
-            "seqbench.cells.linear:MinGRU",
-            "gates that don't see the state (Feng et al. 2024); options: parallel",
-        ),
-        "minlstm": (
-            "seqbench.cells.linear:MinLSTM",
-            "the same of the LSTM (Feng et al. 2024); options: forget_bias, parallel",
-        ),
-    },
-    "problems": {
-        "adding": (
-            "seqbench.problems.adding:Adding",
-            "add the two marked values; protocols: seqbench, arjovsky2016, hochreiter1997, "
-            "anywhere, tcn2018, pascanu2013, early",
-        ),
-        "copy": (
-            "seqbench.problems.copy:Copy",
-            "recall ten symbols after T blanks; protocols: arjovsky2016, tcn2018, exprnn2019, "
-            "variable",
-        ),
-        "multiplication": (
-            "seqbench.problems.multiplication:Multiplication",
-            "multiply the two marked values; protocols: seqbench, hochreiter1997, anywhere, "
-            "pascanu2013, early",
-        ),
-        "xor": (
-            "seqbench.problems.xor:XOR",
-            "do the two marked bits differ; protocols: seqbench, anywhere, pascanu2013, early",
-        ),
-        "temporal_order": (
-            "seqbench.problems.temporal_order:TemporalOrder",
-            "in which order came X and Y; protocols: pascanu2013, hochreiter1997; option: markers",
-        ),
-        "random_permutation": (
-            "seqbench.problems.permutation:RandomPermutation",
-            "the last of 100 symbols is the first again",
-        ),
-        "memorisation": (
-            "seqbench.problems.memorisation:Memorisation",
-            "recall 5 bits, or ten symbols of five, after T distractors; option: bits",
-        ),
-        "noise_free": (
-            "seqbench.problems.noise_free:NoiseFree",
-            "the first symbol of a fixed sequence comes again at its end",
-        ),
-        "latch": (
-            "seqbench.problems.latch:Latch",
-            "which of two sequences began; random guessing of weights solves it; protocols: "
-            "hochreiter1997-3a, hochreiter1997-3b; option: elements",
-        ),
-        "delay": (
-            "seqbench.problems.delay:Delay",
-            "what was shown T steps ago",
-        ),
-        "memory_capacity": (
-            "seqbench.problems.delay:MemoryCapacity",
-            "what was shown 1 to T steps ago; the score is the capacity over T",
-        ),
-        "reber": (
-            "seqbench.problems.reber:EmbeddedReber",
-            "embedded Reber grammar: the last symbol but one is the second; protocols: exact, "
-            "hochreiter1997",
-        ),
-        "denoising": (
-            "seqbench.problems.denoising:Denoising",
-            "recall ten symbols scattered in noise",
-        ),
-    },
-    "diagnostics": {
-        "lyapunov": (
-            "seqbench.measure.diagnostics.spectra:Lyapunov",
-            "finite-time Lyapunov exponents; options: window, sequences, exponents",
-        ),
-        "singular_values": (
-            "seqbench.measure.diagnostics.spectra:SingularValues",
-            "of the state's Jacobian over k steps; options: steps, sequences",
-        ),
-        "spectral_radius": (
-            "seqbench.measure.diagnostics.weights:SpectralRadius",
-            "of each recurrent matrix",
-        ),
-        "saturation": (
-            "seqbench.measure.diagnostics.saturation:Saturation",
-            "shares of shut and open gates, flat tanh units, dead rectifiers",
-        ),
-        "signal_to_noise": (
-            "seqbench.measure.diagnostics.signal:SignalToNoise",
-            "of the flow over examples, by lag; options: boundaries",
-        ),
-        "credit": (
-            "seqbench.measure.diagnostics.credit:Credit",
-            "d answer / d value at marked and unmarked steps (adding)",
-        ),
-        "gradient_norm": (
-            "seqbench.measure.diagnostics.weights:GradientNorm",
-            "of the parameters, before clipping, at every training step",
-        ),
-        "temporal_components": (
-            "seqbench.measure.diagnostics.components:TemporalComponents",
-            "share of the parameters' gradient by lag; options: boundaries",
-        ),
-        "sensitivity": (
-            "seqbench.measure.diagnostics.sensitivity:Sensitivity",
-            "of the state to the parameters, over steps; options: directions, sequences",
-        ),
-        "clipped_steps": (
-            "seqbench.measure.diagnostics.clipping:ClippedSteps",
-            "share of training steps whose gradient was clipped; options: window",
-        ),
-        "condition_number": (
-            "seqbench.measure.diagnostics.conditioning:ConditionNumber",
-            "of the state's Jacobian over k steps; options: steps, sequences",
-        ),
-    },
-    "sections": {},
+# Where each kind's bundled names are listed, imported when they are asked for.
+LISTS: dict[Kind, str] = {
+    "cells": "seqbench.cells",
+    "problems": "seqbench.problems",
+    "diagnostics": "seqbench.measure.diagnostics",
 }
+
+
+def bundled(kind: Kind) -> dict[str, tuple[str, str]]:
+    """What seqbench brings itself: name -> (spec, description)."""
+    if kind not in LISTS:
+        return {}
+    listed: dict[str, tuple[str, str]] = importlib.import_module(LISTS[kind]).BUNDLED
+    return listed
 
 
 def available(kind: Kind) -> dict[str, tuple[str, str]]:
@@ -193,7 +53,7 @@ def available(kind: Kind) -> dict[str, tuple[str, str]]:
 
 def _claims(kind: Kind) -> dict[str, list[tuple[str, str, str]]]:
     """name -> (package, spec, description) of everybody who offers it."""
-    claims = {name: [("seqbench", *offer)] for name, offer in BUILTIN[kind].items()}
+    claims = {name: [("seqbench", *offer)] for name, offer in bundled(kind).items()}
     for entry in entry_points(group=f"seqbench.{kind}"):
         package = entry.dist.name if entry.dist else "an unnamed package"
         claims.setdefault(entry.name, []).append((package, entry.value, f"from {package}"))
@@ -252,16 +112,18 @@ def _nearest(word: str, words: Any) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def load(spec: str) -> type:
+def load(spec: str | type) -> type:
     """Import the class that a resolved spec names.
 
     Args:
-        spec: what `resolve` returned.
+        spec: what `resolve` returned; a class is returned as it is.
 
     Raises:
         InputError: the module can't be found or has no such class. What is raised *inside*
             somebody's module is theirs: its traceback is in the message.
     """
+    if not isinstance(spec, str):
+        return spec
     where, _, attribute = spec.rpartition(":")
     try:
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where, spec)
@@ -290,68 +152,6 @@ def _own_traceback(error: BaseException) -> str:
     theirs = [frame for frame in told.stack if not frame.filename.startswith(ours)]
     told.stack = traceback.StackSummary.from_list(theirs)
     return "".join(told.format()).rstrip()
-
-
-def origin(spec: str | type) -> dict[str, Any]:
-    """What a plug-in's numbers depend on besides its options, so that an edit can be noticed.
-
-    Nothing for seqbench's own: its version is recorded anyway.
-
-    Args:
-        spec: a resolved spec whose class can be loaded, or a class.
-
-    Returns:
-        file_hash: SHA-256 of the file that defines the class (of the class's own lines if it was
-            written in the script that is being run: the rest of a script may change); None where
-            there is none to read, as in an interactive session. packages: name -> version of the
-            distributions that a module belongs to, absent for files and classes.
-    """
-    cls = load(spec) if isinstance(spec, str) else spec
-    where = spec.rpartition(":")[0] if isinstance(spec, str) else ""
-    top = (where or cls.__module__).partition(".")[0]
-    if top == "seqbench":
-        return {}
-    told: dict[str, Any] = {"file_hash": _hash(where if where.endswith(".py") else cls)}
-    if where and not where.endswith(".py") and top in _distributions():
-        told["packages"] = _distributions()[top]
-    return told
-
-
-@cache
-def _distributions() -> dict[str, dict[str, str]]:
-    """Top-level module -> the packages that have it -> version; reads the metadata of all that is
-    installed, so only once."""
-    versions = {one.name: one.version for one in distributions()}
-    return {
-        module: {name: versions[name] for name in sorted(set(names)) if name in versions}
-        for module, names in packages_distributions().items()
-    }
-
-
-def _hash(what: str | type) -> str | None:
-    try:
-        if isinstance(what, str):
-            content = Path(what).read_bytes()
-        elif what.__module__ == "__main__":
-            bases = [cls for cls in what.__mro__ if cls.__module__ == "__main__"]
-            content = "".join(inspect.getsource(cls) for cls in bases).encode()
-        else:
-            content = Path(inspect.getfile(what)).read_bytes()
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(content).hexdigest()
-
-
-def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """What changed in a plug-in between two `origin`s, in words; None if nothing did."""
-    old, new = before.get("packages") or {}, now.get("packages") or {}
-    for package in old:
-        if package in new and old[package] != new[package]:
-            return f"its package {package} is {new[package]} now and was {old[package]}"
-    then = before.get("file_hash")
-    if then is not None and then != now.get("file_hash"):
-        return "the file that it comes from has changed"
-    return None
 
 
 def own_words(error: Exception) -> str:

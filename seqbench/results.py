@@ -14,8 +14,9 @@ import json
 import math
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,14 @@ from seqbench.card.status import RECORDED, Status
 from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
 
-TRIAL_COLUMNS = [
-    "task", "cell", "length", "seed", "status", "steps", "solved_at", "parameters", "seconds",
-    "loss", "score", "baseline", "baseline_score", "error",
-]  # fmt: skip
-CURVE_COLUMNS = ["cell", "length", "seed", "step", "loss", "score", "gradient_norm"]
-FLOW_COLUMNS = [
-    "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
-    "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
-]  # fmt: skip
-DIAGNOSTIC_COLUMNS = [
-    "cell", "length", "seed", "step", "diagnostic", "quantity", "index", "value",
-]  # fmt: skip
+SUMMARY_COLUMNS = ["status", "steps", "solved_at", "parameters", "seconds", "loss", "score"]
+SUMMARY_COLUMNS += ["baseline", "baseline_score", "error"]
+AXES = ["cell", "length", "seed"]
+TRIAL_COLUMNS = ["task", *AXES, *SUMMARY_COLUMNS]
+CURVE_COLUMNS = [*AXES, "step", "loss", "score", "gradient_norm"]
+FLOW_COLUMNS = [*AXES, *["step", "source", "anchor", "layer", "time", "lag", "state"]]
+FLOW_COLUMNS += ["log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite"]
+DIAGNOSTIC_COLUMNS = [*AXES, "step", "diagnostic", "quantity", "index", "value"]
 TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
@@ -87,8 +84,9 @@ def load(path: str | Path) -> Results:
     path = Path(path)
     task = read_task(path)
     if task is None:
-        raise InputError(f"{path} is not a run: it has no task.toml\nallowed: a folder that "
-                         "`seqbench run` wrote")  # fmt: skip
+        raise InputError(
+            f"{path} is not a run: it has no task.toml\nallowed: a folder that `seqbench run` wrote"
+        )
     records, rows, curves, flows, diagnostics = {}, [], [], [], []
     for trial in task.trials():
         record = read_record(path, trial)
@@ -131,10 +129,10 @@ def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
 
 def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
     if record is None:
-        return dict.fromkeys(TRIAL_COLUMNS[4:]) | {"status": Status.INTERRUPTED.value}
+        return dict.fromkeys(SUMMARY_COLUMNS) | {"status": Status.INTERRUPTED.value}
     summary = record["summary"]
     numbers = ("seconds", "loss", "score", "baseline", "baseline_score")
-    told = {name: summary.get(name) for name in TRIAL_COLUMNS[4:]}
+    told = {name: summary.get(name) for name in SUMMARY_COLUMNS}
     return told | {name: math.nan for name in numbers if told[name] is None}
 
 
@@ -179,20 +177,24 @@ def _damaged(file: Path, what: str) -> InputError:
     )
 
 
-def write_trial(path: Path, trial: Trial, record: dict[str, Any], frames: dict[str, Any]) -> None:
+def as_parquet(frame: pd.DataFrame) -> bytes:
+    """A table as the file that a trial keeps it in."""
+    return frame.to_parquet(index=False, compression="zstd")
+
+
+def write_trial(
+    path: Path, trial: Trial, record: dict[str, Any], tables: Mapping[str, bytes]
+) -> None:
     """Write a finished trial, trial.json last: there is all of it, or it has not finished.
 
     Args:
         record: summary, versions, machine; configuration and schema are added here.
-        frames: name -> DataFrame, each becomes NAME.parquet.
+        tables: name -> parquet, each becomes NAME.parquet.
     """
     folder = path / "trials" / trial.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in frames.items():
-        write_atomically(
-            folder / f"{name}.parquet",
-            lambda file, frame=frame: frame.to_parquet(file, index=False, compression="zstd"),
-        )
+    for name, content in tables.items():
+        write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
     whole = {"schema": SCHEMA, "key": trial.key, "configuration": trial.model_dump(), **record}
     text = json.dumps(_without_nan(whole), indent=1, allow_nan=False)
     write_atomically(folder / "trial.json", lambda file: file.write_text(text, encoding="utf-8"))

@@ -245,7 +245,8 @@ def test_what_a_cell_writes_does_no_harm(card, tmp_path):
 
 
 def test_labels_with_commas_can_be_chosen(card, tmp_path):
-    from seqbench.sweep.plan import plan, split_labels
+    from seqbench.card.select import split_labels
+    from seqbench.sweep.plan import plan
 
     chosen = plan(str(card), tmp_path, cells="lstm, forget bias 1,rnn,gru").task.cells
     assert [cell.label for cell in chosen] == ["lstm, forget bias 1", "rnn", "gru"]
@@ -279,9 +280,10 @@ def test_a_worker_that_dies_is_said_and_the_others_go_on(card, tmp_path):
         where=tmp_path,
     )  # fmt: skip
     assert ran.returncode == 1
-    assert "died with status 7" in ran.stderr
+    assert "its worker ended with exit status 7 (tried 2 times)" in ran.stderr
     trials = seqbench.load(tmp_path / "runs" / "tiny").trials.set_index("cell")
-    assert trials.status.to_dict() == {"Deadly": "interrupted", "rnn": "done"}
+    assert trials.status.to_dict() == {"Deadly": "error", "rnn": "done"}
+    assert "exit status 7" in trials.error["Deadly"]
 
 
 def test_a_mistake_in_a_cell_is_said_with_its_line(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,9 @@ import seqbench
 from seqbench import InputError, plugins
 from seqbench.card import task as cards
 from seqbench.cli import main
-from seqbench.sweep.plan import origins, plan
+from seqbench.sweep import provenance
+from seqbench.sweep.check import resolve
+from seqbench.sweep.plan import plan
 
 CARD = """
 name = "tiny"
@@ -221,14 +223,14 @@ def package(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Name: Their-Cells\nVersion: {version}\n")
         (info / "top_level.txt").write_text("theirs\n")
         (info / "entry_points.txt").write_text("[seqbench.cells]\nleaky = theirs:Leaky\n")
-        plugins._distributions.cache_clear()
+        provenance._distributions.cache_clear()
         importlib.invalidate_caches()
 
     install("1.0")
     yield install
     for name in [name for name in sys.modules if name.partition(".")[0] == "theirs"]:
         del sys.modules[name]
-    plugins._distributions.cache_clear()
+    provenance._distributions.cache_clear()
 
 
 def test_a_packages_version_is_noted_and_a_change_of_it_noticed(package, tmp_path):
@@ -254,9 +256,7 @@ def test_a_packages_version_is_noted_and_a_change_of_it_noticed(package, tmp_pat
 
 
 def test_seqbenchs_own_classes_need_no_note():
-    task = cards.load("adding")
-    cells = {cell.label: plugins.resolve(cell.use, "cells") for cell in task.cells}
-    assert origins(cells, task.problem, task.recording) == {}
+    assert provenance.origins(resolve(cards.load("adding")).named()) == {}
 
 
 def test_the_first_runs_which_noted_a_files_hash_alone_are_still_read(tmp_path):

@@ -32,7 +32,8 @@ def run(tmp_path):
     curves = pd.DataFrame({"step": [0], "loss": [0.1], "score": [0.5], "gradient_norm": [np.nan]})
     flow = pd.DataFrame({name: [0] for name in results.FLOW_COLUMNS[3:]})
     trial = task.trials()[0]
-    results.write_trial(tmp_path, trial, {"summary": SUMMARY}, {"curves": curves, "flow": flow})
+    tables = {"curves": results.as_parquet(curves), "flow": results.as_parquet(flow)}
+    results.write_trial(tmp_path, trial, {"summary": SUMMARY}, tables)
     return tmp_path
 
 

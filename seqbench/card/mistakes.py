@@ -49,11 +49,9 @@ def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, ty
             hint = f"; did you mean {elsewhere[0]}.{loc[-1]}, in [{elsewhere[0]}]?"
         return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
     if first["type"] == "missing":
-        needs = (
-            "each cell says use"
-            if loc[0] == "cells"
-            else ("every card has name, lengths, seeds, cells, and [problem] with a name")
-        )
+        needs = "every card has name, lengths, seeds, cells, and [problem] with a name"
+        if loc[0] == "cells":
+            needs = "each cell says use"
         return f"{key} is missing\nallowed: {needs}"
     if first["type"] == "value_error":
         return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"

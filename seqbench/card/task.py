@@ -11,22 +11,26 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from seqbench.card.mistakes import explain
+from seqbench.card.tables import (
+    Cell,
+    Diagnostic,
+    Named,
+    ProblemTable,
+    Recording,
+    Table,
+    Training,
+    Tuning,
+    each_once,
+    labels_differ,
+)
 from seqbench.errors import InputError
 
 # Part of every trial's key: raise it when the same configuration would give other numbers, or files
@@ -38,183 +42,8 @@ SCHEMA = 1
 # standard deviation is 2.8 %).
 PASSED = 0.8
 
-NotNegative = Field(default=0.0, ge=0.0)
 
-
-_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", **_STRICT)
-
-
-class _OpenTable(_Table):
-    """Keys that are no fields are somebody's options: plain TOML values, but for dates."""
-
-    model_config = ConfigDict(extra="allow", **_STRICT)
-
-    @model_validator(mode="after")
-    def _plain_options(self) -> _OpenTable:
-        for key, value in (self.model_extra or {}).items():
-            try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"{key} = {value!r} is no text, finite number, true or false, list or table"
-                ) from None
-        return self
-
-
-class ProblemTable(_OpenTable):
-    """[problem]: which one, and its options."""
-
-    name: str
-    protocol: str | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the problem's constructor takes besides the length."""
-        given = {} if self.protocol is None else {"protocol": self.protocol}
-        return given | (self.model_extra or {})
-
-
-class _Brought(_OpenTable):
-    """A class by its spec, or a table; keys that are not fields go to its constructor."""
-
-    use: str
-    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            given = {"use": given}
-        if isinstance(given, dict) and isinstance(given.get("use"), str):
-            return {"label": given["use"].rpartition(":")[2]} | given
-        return given
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the constructor takes besides what the suite fills in."""
-        return self.model_extra or {}
-
-
-class Cell(_Brought):
-    """One entry of `cells`; match = "parameters": the width at which the model has about as many as
-    the first cell's, instead of the same width. group: under which heading a report shows it."""
-
-    group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
-    hidden_size: PositiveInt | None = None
-    match: Literal["width", "parameters"] | None = None
-    learning_rate: PositiveFloat | None = None
-    clip_norm: float | None = Field(default=None, ge=0.0)
-    layers: PositiveInt = 1
-    kind: Literal["cell", "layer"] | None = None
-
-    @model_validator(mode="after")
-    def _one_width(self) -> Cell:
-        if self.match and self.hidden_size:
-            raise ValueError("match and hidden_size can't both be set")
-        return self
-
-
-class Diagnostic(_Brought):
-    """One entry of `recording.diagnostics`; every: its own schedule, None: where the flow is
-    recorded too (or at every training step, for those that look at steps)."""
-
-    every: PositiveInt | None = None
-
-
-# Key of [training] -> the optimisers that have it.
-OPTIMIZER_OPTIONS = {
-    "momentum": ("rmsprop", "sgd"),
-    "decay": ("adam", "rmsprop"),
-    "eps": ("adam", "rmsprop"),
-    "accumulator_start": ("rmsprop",),
-}
-
-
-class Training(_Table):
-    """[training]: the budget and the optimiser, the same for every cell that does not override."""
-
-    steps: PositiveInt = 5000
-    batch_size: PositiveInt = 64
-    hidden_size: PositiveInt = 128
-    match: Literal["width", "parameters"] = "width"
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
-    decay: float | None = Field(default=None, ge=0.0, lt=1.0)
-    eps: PositiveFloat | None = None
-    accumulator_start: float = NotNegative
-    clip_norm: float = NotNegative
-    clip_value: float = NotNegative
-    eval_every: PositiveInt = 100
-    eval_size: PositiveInt = 1000
-    stop_when_solved: bool = True
-    right_in_a_row: int = Field(default=0, ge=0)
-    segment: PositiveInt | Literal["auto"] = "auto"
-    recompute: bool | Literal["auto"] = "auto"
-    truncate: int = Field(default=0, ge=0)
-    compile: bool = False
-
-    @model_validator(mode="after")
-    def _one_clip(self) -> Training:
-        if self.clip_norm and self.clip_value:
-            raise ValueError("clip_norm and clip_value can't both be set")
-        return self
-
-    @model_validator(mode="after")
-    def _options_of_the_optimizer(self) -> Training:
-        for key, optimizers in OPTIMIZER_OPTIONS.items():
-            if getattr(self, key) and self.optimizer not in optimizers:
-                raise ValueError(
-                    f"{key} is no option of {self.optimizer!r}, only of {' and '.join(optimizers)}"
-                )
-        return self
-
-
-def _sorted(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError("a value is given twice")
-    return sorted(values)
-
-
-class Tuning(_Table):
-    """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
-    on which seeds; those are not reported."""
-
-    learning_rates: list[PositiveFloat] = Field(min_length=1)
-    lengths: list[PositiveInt] = Field(min_length=1)
-    seeds: PositiveInt = 1
-    first_seed: PositiveInt = 1000
-
-    _each_once = field_validator("learning_rates", "lengths")(_sorted)
-
-
-class Recording(_Table):
-    """[recording]: when the gradient flow is measured, at how many boundaries, and what else."""
-
-    every: PositiveInt = 500
-    boundaries: PositiveInt | Literal["all"] = 64
-    diagnostics: list[Diagnostic] = []
-
-    @field_validator("diagnostics")
-    @classmethod
-    def _distinct_labels(cls, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-        return _labels_differ(diagnostics, "diagnostics")
-
-
-def _labels_differ(entries: list, what: str) -> list:
-    labels = [entry.label for entry in entries]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ValueError(f"two {what} have the label {label!r}; give one a label of its own")
-    return entries
-
-
-class Trial(_Table):
+class Trial(Table):
     """One training run: everything that its numbers depend on, and nothing else."""
 
     problem: ProblemTable
@@ -240,6 +69,15 @@ class Trial(_Table):
         own = self.cell.clip_norm
         return self.training.clip_norm if own is None else own
 
+    def named(self) -> list[Named]:
+        """The tables that name a class."""
+        return [self.cell, self.problem, *self.recording.diagnostics]
+
+    def standing_for(self, sources: Mapping[str, str | type]) -> Trial:
+        """The same trial, its names looked up; `sources` by each table's `where`."""
+        cell = self.cell.standing_for(sources[self.cell.where])
+        return self.model_copy(update={"cell": cell, **_looked_up(self, sources)})
+
     @property
     def key(self) -> str:
         """Hash of the configuration and the schema version, 16 hexadecimal digits.
@@ -258,7 +96,16 @@ class Trial(_Table):
         return f"{slug}-T{self.length}-s{self.seed}-{self.key[:6]}"
 
 
-class Task(_Table):
+def _looked_up(whole: Trial | Task, sources: Mapping[str, str | type]) -> dict[str, Any]:
+    """The tables that a task and its trials share, their names looked up."""
+    diagnostics = [one.standing_for(sources[one.where]) for one in whole.recording.diagnostics]
+    return {
+        "problem": whole.problem.standing_for(sources[whole.problem.where]),
+        "recording": whole.recording.model_copy(update={"diagnostics": diagnostics}),
+    }
+
+
+class Task(Table):
     """A card, checked.
 
     Attributes:
@@ -272,7 +119,7 @@ class Task(_Table):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     paper: str = ""
-    deviations: list[str] = []
+    deviations: list[str] = Field(default=[])
     lengths: list[PositiveInt] = Field(min_length=1)
     seeds: PositiveInt
     first_seed: int = Field(default=0, ge=0)
@@ -282,12 +129,12 @@ class Task(_Table):
     tuning: Tuning | None = None
     recording: Recording = Recording()
 
-    _each_length_once = field_validator("lengths")(_sorted)
+    _each_length_once = field_validator("lengths")(each_once)
 
     @field_validator("cells")
     @classmethod
     def _distinct_labels(cls, cells: list[Cell]) -> list[Cell]:
-        return _labels_differ(cells, "cells")
+        return labels_differ(cells, "cells")
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -310,6 +157,15 @@ class Task(_Table):
             for length in self.lengths
             for seed in range(self.first_seed, self.first_seed + self.seeds)
         ]
+
+    def named(self) -> list[Named]:
+        """The tables that name a class."""
+        return [*self.cells, self.problem, *self.recording.diagnostics]
+
+    def standing_for(self, sources: Mapping[str, str | type]) -> Task:
+        """The same task, its names looked up; `sources` by each table's `where`."""
+        cells = [cell.standing_for(sources[cell.where]) for cell in self.cells]
+        return self.model_copy(update={"cells": cells, **_looked_up(self, sources)})
 
     def to_toml(self) -> str:
         """The card as it was resolved; `parse` reads it back to an equal Task."""

@@ -1,1 +1,47 @@
 """The bundled cells, one family a file, each a class by torch's own contract."""
+
+# name -> (where its class lies, one line for `seqbench list`)
+BUNDLED: dict[str, tuple[str, str]] = {
+    "rnn": (
+        "seqbench.cells.rnn:RNN",
+        "vanilla RNN; options: nonlinearity, recurrent (how its matrix is drawn), gain, "
+        "spectral_radius, layer_norm, residual",
+    ),
+    "gru": (
+        "seqbench.cells.gru:GRU",
+        "gated recurrent unit (Cho et al. 2014); options: chrono",
+    ),
+    "lstm": (
+        "seqbench.cells.lstm:LSTM",
+        "long short-term memory (Gers et al. 2000); options: forget_bias, chrono, layer_norm",
+    ),
+    "irnn": (
+        "seqbench.cells.rnn:IRNN",
+        "relu RNN that starts at the identity (Le et al. 2015); options: gain",
+    ),
+    "orthogonal": (
+        "seqbench.cells.rnn:Orthogonal",
+        "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity",
+    ),
+    "lstm1997": (
+        "seqbench.cells.lstm:LSTMWithoutForgetGate",
+        "long short-term memory without a forget gate (Hochreiter & Schmidhuber 1997)",
+    ),
+    "slstm": (
+        "seqbench.cells.slstm:SLSTM",
+        "exponential gates and a normaliser (xLSTM, Beck et al. 2024); options: forget_bias",
+    ),
+    "lru": (
+        "seqbench.cells.linear:LRU",
+        "linear recurrent unit (Orvieto et al. 2023); options: r_min, r_max, max_phase, mix, "
+        "parallel",
+    ),
+    "mingru": (
+        "seqbench.cells.linear:MinGRU",
+        "gates that don't see the state (Feng et al. 2024); options: parallel",
+    ),
+    "minlstm": (
+        "seqbench.cells.linear:MinLSTM",
+        "the same of the LSTM (Feng et al. 2024); options: forget_bias, parallel",
+    ),
+}

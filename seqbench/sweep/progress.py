@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from rich.text import Text
 from seqbench.card.status import Status
 from seqbench.card.task import Trial
 
+TICK = 0.25  # seconds between two looks of the clock
 HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
 
 
@@ -56,37 +58,51 @@ class Display:
         self.done, self.work_done, self.work_spared = 0, 0.0, 0.0
         self.running: dict[str, _Running] = {}
         self.started = self.spoken = time.monotonic()
+        self.lock = threading.RLock()  # between the sweep and the clock
+        self.over = threading.Event()
+        self.clock = threading.Thread(target=self.run_clock, daemon=True)
 
     def __enter__(self) -> Display:
+        self.clock.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.over.set()
+        self.clock.join()
+
+    def run_clock(self) -> None:
+        """Show the passing of time."""
+        while not self.over.wait(TICK):
+            with self.lock:
+                self.tick()
 
     def start(self, trial: Trial) -> None:
         """A trial has begun."""
-        self.running[trial.folder] = _Running(trial)
+        with self.lock:
+            self.running[trial.folder] = _Running(trial)
 
     def step(self, trial: Trial, step: int, loss: float) -> None:
         """A trial has been evaluated."""
-        self.running[trial.folder] = _Running(trial, step, loss)
+        with self.lock:
+            self.running[trial.folder] = _Running(trial, step, loss)
 
     def finish(self, trial: Trial, summary: dict[str, Any]) -> None:
         """A trial has ended."""
-        self.running.pop(trial.folder, None)
-        self.done += 1
-        steps = summary.get("steps") or 0
-        self.work_done += size(trial, steps)
-        self.work_spared += size(trial) - size(trial, steps)
-        seconds = summary.get("seconds")
-        self.say(
-            f"[{self.done}/{self.total}] {name(trial)}: {Status(summary['status']).of(summary)}"
-            + (f" ({duration(seconds)})" if seconds else "")
-            + (f"; {self.time_left()}" if self.says_time_left and self.done < self.total else "")
-        )
+        with self.lock:
+            self.running.pop(trial.folder, None)
+            self.done += 1
+            steps = summary.get("steps") or 0
+            self.work_done += size(trial, steps)
+            self.work_spared += size(trial) - size(trial, steps)
+            seconds = summary.get("seconds")
+            took = f" ({duration(seconds)})" if seconds else ""
+            more = self.says_time_left and self.done < self.total
+            left = f"; {self.time_left()}" if more else ""
+            ending = Status(summary["status"]).of(summary)
+            self.say(f"[{self.done}/{self.total}] {name(trial)}: {ending}{took}{left}")
 
     def tick(self) -> None:
-        """Called a few times a second."""
+        """Called by the clock."""
         if time.monotonic() - self.spoken > HEARTBEAT:
             for one in self.running.values():
                 self.say(f"        {name(one.trial)}: {progress_of(one)}")
@@ -127,19 +143,23 @@ class LiveDisplay(Display):
     def __init__(self, total: int, work: float) -> None:
         super().__init__(total, work)
         self.bar = Progress(
-            TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("trials"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
-        )  # fmt: skip
+        )
         self.bar_task = self.bar.add_task("trials", total=total, left="")
         self.console = Console(stderr=True)
-        # Refreshed from this thread alone: lines and display can't get into each other's way.
+        # Refreshed by the clock alone: lines and display can't get into each other's way.
         self.live = Live(console=self.console, get_renderable=self.render, auto_refresh=False)
 
     def __enter__(self) -> LiveDisplay:
         self.live.start()
+        super().__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self.live.stop()
 
     def tick(self) -> None:

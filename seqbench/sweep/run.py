@@ -1,29 +1,26 @@
-"""Runs the trials of a task: one trial a core, each in a fresh interpreter, largest first.
+"""Runs the trials of a task: one trial a core, each in a process of its own, largest first.
 
-What is finished stays finished: every trial writes itself down, and the same command again runs
-only what is missing.
+What is finished stays finished: every trial is written down as it ends, and the same command again
+runs only what is missing.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import subprocess
 import sys
-import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqbench import results
 from seqbench.card.extend import merge
-from seqbench.card.status import Status
-from seqbench.card.task import Task, Trial
+from seqbench.card.task import Task
 from seqbench.errors import InputError
+from seqbench.sweep.executors import Executor, Finished, Job, Started, Stepped
+from seqbench.sweep.executors.here import Here
+from seqbench.sweep.executors.processes import Processes
 from seqbench.sweep.plan import Plan, lay_out, plan
-from seqbench.sweep.progress import Display, display, size
+from seqbench.sweep.progress import display, size
 
 
 def run(
@@ -58,8 +55,9 @@ def run(
     Raises:
         InputError: anything in the card or the arguments that can't be.
     """
-    planned = plan(task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps,
-                   overrides=overrides)  # fmt: skip
+    planned = plan(
+        task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps, overrides=overrides
+    )
     return carry_out(planned, workers=workers, device=device, quiet=quiet)
 
 
@@ -78,20 +76,23 @@ def carry_out(
         if not quiet:
             tuning = planned.task.tuning
             rates = ", ".join(f"{rate:g}" for rate in tuning.learning_rates)
-            print(f"first the learning rates, of {rates}: {len(planned.first.missing)} trials",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            told = f"first the learning rates, of {rates}: {len(planned.first.missing)} trials"
+            print(told, file=sys.stderr, flush=True)
         carry_out(planned.first, workers=workers, device=device, quiet=quiet)
-        planned = lay_out(planned.path, planned.task, planned.cells, choose_now=True)
+        planned = lay_out(planned.path, planned.task, choose_now=True)
     make_folder(planned)
-    here, away = [], []
-    for trial in planned.missing:
-        (here if isinstance(planned.cells[trial.cell.label], type) else away).append(trial)
-    with display(len(planned.missing), sum(map(size, planned.missing)), quiet) as shown:
-        if away:
-            count = min(workers or cores(), len(away))
-            _Workers(planned, device, shown, away, count).serve()
-        if here:
-            _run_here(planned, device, shown, here)
+    jobs = [Job(trial, device) for trial in planned.missing]
+    with display(len(jobs), sum(size(job.trial) for job in jobs), quiet) as shown:
+        for executor, theirs in executors(jobs, workers):
+            for event in executor.run(theirs):
+                match event:
+                    case Started(job):
+                        shown.start(job.trial)
+                    case Stepped(job, step, loss):
+                        shown.step(job.trial, step, loss)
+                    case Finished(job, record, tables):
+                        results.write_trial(planned.path, job.trial, record, tables)
+                        shown.finish(job.trial, record["summary"])
     return results.load(planned.path)
 
 
@@ -147,127 +148,18 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def _run_here(planned: Plan, device: str, shown: Display, trials: list[Trial]) -> None:
-    from seqbench.sweep.worker import execute
-
-    for trial in trials:
-        shown.start(trial)
-
-        def progress(step: int, loss: float, trial: Trial = trial) -> None:
-            shown.step(trial, step, loss)
-            shown.tick()
-
-        cls = planned.cells[trial.cell.label]
-        shown.finish(trial, execute(planned.path, trial, cls, device, progress))
+def executors(
+    jobs: Sequence[Job], workers: int | None, timeout: float | None = None
+) -> Iterator[tuple[Executor, list[Job]]]:
+    """Who runs which jobs: cells that were given as classes are known to this process alone."""
+    here = [job for job in jobs if isinstance(job.trial.cell.source, type) or not can_start()]
+    away = [job for job in jobs if job not in here]
+    if away:
+        yield Processes(min(workers or cores(), len(away)), timeout), away
+    if here:
+        yield Here(), here
 
 
-class _Workers:
-    """Worker processes, a thread for each to talk to it; the display belongs to this thread."""
-
-    def __init__(
-        self, planned: Plan, device: str, shown: Display, trials: list[Trial], count: int
-    ) -> None:
-        self.planned, self.device, self.shown, self.count = planned, device, shown, count
-        self.todo = deque(trials)
-        self.events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
-        self.processes: list[subprocess.Popen] = []
-        self.stopping = False
-
-    def serve(self) -> None:
-        """Until every trial has ended."""
-        threads = [threading.Thread(target=self.feed, daemon=True) for _ in range(self.count)]
-        try:
-            for thread in threads:
-                thread.start()
-            alive = len(threads)
-            while alive:
-                self.shown.tick()
-                try:
-                    kind, trial, told = self.events.get(timeout=0.25)
-                except queue.Empty:
-                    continue
-                match kind:
-                    case "start":
-                        self.shown.start(trial)
-                    case "step":
-                        self.shown.step(trial, told["step"], told["loss"])
-                    case "finish":
-                        self.shown.finish(trial, told)
-                    case "broken":
-                        raise told
-                    case "end":
-                        alive -= 1
-        finally:
-            self.stopping = True
-            for process in self.processes:
-                process.kill()
-                process.wait()
-
-    def feed(self) -> None:
-        """One worker's thread: hand it trials until there are none; replace it if it dies."""
-        process = None
-        try:
-            while (trial := self.take()) is not None:
-                if process is None or process.poll() is not None:
-                    process, last_words = self.spawn()
-                self.events.put(("start", trial, None))
-                summary = self.hand_over(process, trial)
-                if summary is None and not self.stopping:
-                    process.wait()
-                    said = " / ".join(last_words)
-                    told = f"the worker died with status {process.returncode}: {said}"
-                    summary = {"status": Status.ERROR, "error": told}
-                if summary is not None:
-                    self.events.put(("finish", trial, summary))
-        except BaseException as error:
-            self.events.put(("broken", None, error))
-        finally:
-            self.events.put(("end", None, None))
-
-    def take(self) -> Trial | None:
-        """The next trial, if there is one."""
-        try:
-            return None if self.stopping else self.todo.popleft()
-        except IndexError:
-            return None
-
-    def hand_over(self, process: subprocess.Popen, trial: Trial) -> dict[str, Any] | None:
-        """One job; its summary, or None if the worker ended first."""
-        job = {
-            "path": str(self.planned.path.resolve()),
-            "trial": trial.model_dump(),
-            "cell": self.planned.cells[trial.cell.label],
-            "device": self.device,
-        }
-        try:
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            return None
-        for line in process.stdout:
-            told = json.loads(line)
-            if "summary" in told:
-                return told["summary"]
-            self.events.put(("step", trial, told))
-        return None
-
-    def spawn(self) -> tuple[subprocess.Popen, deque[str]]:
-        """A fresh interpreter with one thread, in a session of its own (Ctrl-C is for us)."""
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "seqbench.sweep.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8", errors="replace", env=environment, start_new_session=True,
-        )  # fmt: skip
-        self.processes.append(process)
-        if self.stopping:
-            process.kill()
-        last_words: deque[str] = deque(maxlen=3)
-        threading.Thread(
-            target=lambda: last_words.extend(line.strip() for line in process.stderr), daemon=True
-        ).start()
-        return process, last_words
+def can_start() -> bool:
+    """Whether this system can start worker processes as we do."""
+    return hasattr(os, "fork")

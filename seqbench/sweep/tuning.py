@@ -12,6 +12,11 @@ from seqbench.card.task import Cell, Task
 from seqbench.errors import InputError
 
 
+def cell_of(tried: Cell) -> str:
+    """The label of the cell whose rate is tried."""
+    return tried.label.removesuffix(label("", tried.learning_rate))
+
+
 def grid(task: Task, cells: list[Cell]) -> Task:
     """The task of trying: these cells at every rate.
 

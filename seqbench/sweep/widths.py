@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from seqbench import plugins
-from seqbench.card.task import Cell, Task, Trial
+from seqbench.card.tables import Cell
+from seqbench.card.task import Task
 from seqbench.errors import InputError
+from seqbench.training.batches import make_problem
+from seqbench.training.loop import make_model
 
 WIDEST = 2**16
 
 
-def with_widths(task: Task, reference: Cell, classes: dict[str, str | type]) -> Task:
+def with_widths(task: Task, reference: Cell) -> Task:
     """Every `match` of a task carried out: the cell has a hidden_size of its own instead.
 
     Args:
-        task: its cells are those that are asked for.
+        task: its cells are those that are asked for, looked up.
         reference: the first cell of the card, asked for or not, at its own or the task's width.
-        classes: label -> resolved spec or class, of the task's cells.
 
     Raises:
         InputError: the reference itself is to be matched, a cell can't be built at some width, or
@@ -37,8 +39,8 @@ def with_widths(task: Task, reference: Cell, classes: dict[str, str | type]) -> 
         cell = cell.model_copy(update={"match": None})
         if wanted == "parameters":
             if target is None:
-                target = _count(task, reference, plugins.resolve(reference.use, "cells"))
-            width = nearest_width(_counter(task, cell, classes[cell.label]), target)
+                target = _count(task, reference)
+            width = nearest_width(_counter(task, cell), target)
             cell = cell.model_copy(update={"hidden_size": width})
         cells.append(cell)
     return task.model_copy(update={"cells": cells})
@@ -70,20 +72,15 @@ def nearest_width(count: Callable[[int], int], target: int) -> int:
     return above
 
 
-def _counter(task: Task, cell: Cell, spec: str | type) -> Callable[[int], int]:
-    return lambda width: _count(task, cell.model_copy(update={"hidden_size": width}), spec)
+def _counter(task: Task, cell: Cell) -> Callable[[int], int]:
+    return lambda width: _count(task, cell.model_copy(update={"hidden_size": width}))
 
 
-def _count(task: Task, cell: Cell, spec: str | type) -> int:
+def _count(task: Task, cell: Cell) -> int:
     """Parameters of the model, readout included."""
-    from seqbench.training.batches import make_problem
-    from seqbench.training.loop import make_model
-
-    trial = Trial(cell=cell, length=task.lengths[0], seed=0, problem=task.problem,
-                  training=task.training, recording=task.recording)  # fmt: skip
-    cls = plugins.load(spec) if isinstance(spec, str) else spec
+    trial = task.model_copy(update={"cells": [cell]}).trials()[0]
     try:
-        model = make_model(trial, make_problem(trial), cls)
+        model = make_model(trial, make_problem(trial))
     except Exception as error:
         raise InputError(
             f"cells ({cell.label}): it can't be built {trial.hidden_size} wide, to match "

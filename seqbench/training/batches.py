@@ -29,13 +29,12 @@ def generator(purpose: str, trial: Trial, *, by_seed: bool = True) -> torch.Gene
 
 
 def make_problem(trial: Trial) -> Problem:
-    """The trial's problem at its length.
+    """The trial's problem, looked up, at its length.
 
     Raises:
-        InputError: no such problem, protocol or option, or the length is too short.
+        InputError: no such protocol, an option's value that can't be, or the length is too short.
     """
-    cls = plugins.load(plugins.resolve(trial.problem.name, "problems"))
-    plugins.check_options(cls, trial.problem.options, ("length",), "problem")
+    cls = plugins.load(trial.problem.source)
     return cls(trial.length, **trial.problem.options)
 
 

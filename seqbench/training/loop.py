@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from seqbench import plugins
 from seqbench.card.status import Status
 from seqbench.card.task import PASSED, Trial
 from seqbench.engine.cut import choose
@@ -54,12 +55,12 @@ class Outcome:
     diagnostics: pd.DataFrame
 
 
-def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
+def make_model(trial: Trial, problem: Problem) -> Model:
     """The trial's model, initialised from its own seed; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", trial))
         return build(
-            cls,
+            plugins.load(trial.cell.source),
             input_size=problem.input_size,
             hidden_size=trial.hidden_size,
             output_size=problem.output_size,
@@ -69,28 +70,38 @@ def make_model(trial: Trial, problem: Problem, cls: type) -> Model:
         )
 
 
-def run(
-    trial: Trial,
-    cls: type,
-    *,
-    device: str = "cpu",
-    progress: Callable[[int, float], None] = lambda step, loss: None,
-) -> Outcome:
+Steps = Generator[tuple[int, float], None, Outcome]
+
+
+def train(trial: Trial, *, device: str = "cpu") -> Steps:
     """Train, evaluate, record. The same trial gives the same numbers, bit for bit, on one machine.
 
     Args:
-        cls: the cell's class.
+        trial: its names are looked up.
         device: "cpu" or "cuda"; data are drawn on the CPU either way.
-        progress: called at every evaluation with (step, loss).
+
+    Yields:
+        (step, loss) at every evaluation.
 
     Returns:
         An Outcome with status "solved", "done" or "diverged". What the cell raises passes through.
     """
     with reproducible(device):
         problem = make_problem(trial)
-        model = make_model(trial, problem, cls).to(device)
+        model = make_model(trial, problem).to(device)
         torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
-        return _Run(trial, problem, model, torch.device(device)).finish(progress)
+        return (yield from _Run(trial, problem, model, torch.device(device)).finish())
+
+
+def run(trial: Trial, *, device: str = "cpu") -> Outcome:
+    """`train` from beginning to end."""
+    steps = train(trial, device=device)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
 
 
 def recording_steps(every: int, steps: int) -> set[int]:
@@ -128,7 +139,7 @@ class _Run:
         self.losses: list[Tensor] = []  # since the last evaluation, on the device
         self.norms: list[Tensor] = []
 
-    def finish(self, progress: Callable[[int, float], None]) -> Outcome:
+    def finish(self) -> Steps:
         """Train until solved, diverged or out of budget."""
         started, training = time.perf_counter(), self.trial.training
         record_at = recording_steps(self.trial.recording.every, training.steps)
@@ -136,7 +147,7 @@ class _Run:
         while True:
             if step % training.eval_every == 0 or step == training.steps or self.over():
                 self.look(step)
-                progress(step, self.watch.curves[-1]["loss"])
+                yield step, self.watch.curves[-1]["loss"]
             if step in record_at:
                 self.record(step)
             else:

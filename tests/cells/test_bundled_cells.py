@@ -30,7 +30,7 @@ FORMULAS = {
     "silu": F.silu, "softplus": F.softplus, "softsign": F.softsign, "hardtanh": F.hardtanh,
     "identity": lambda x: x,
 }  # fmt: skip
-VARIANTS = [(name, {}) for name in plugins.BUILTIN["cells"]] + [
+VARIANTS = [(name, {}) for name in plugins.bundled("cells")] + [
     ("rnn", {"nonlinearity": "prelu"}),
     ("rnn", {"nonlinearity": "elu", "layer_norm": True, "residual": 0.3, "recurrent": "he"}),
     ("orthogonal", {"nonlinearity": "leaky_relu"}),
@@ -328,7 +328,7 @@ def test_the_contract_is_kept(name, options):
 
 def test_every_cell_and_option_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "cells.md").read_text()
-    for name in plugins.BUILTIN["cells"]:
+    for name in plugins.bundled("cells"):
         row = re.search(rf"^\| {name} \|.*$", page, re.M)
         assert row, name
         options = inspect.signature(plugins.load(plugins.resolve(name, "cells"))).parameters

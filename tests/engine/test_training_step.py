@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.engine.compiled import Compiled
 from seqbench.engine.cut import GRAPH_BUDGET, Cut, choose, footprint, rule
@@ -14,6 +13,7 @@ from seqbench.models.recurrent import Model, Stack, Unroll, build
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.reporting.sections.head import truncation
+from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 from seqbench.training.objective import gradient_of_loss
 
@@ -39,12 +39,13 @@ KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def make(cell="gru", **changes):
-    return cards.parse(CARD, "tiny.toml", {"cells": [cell], **changes}).trials()[0]
+    return resolve(cards.parse(CARD, "tiny.toml", {"cells": [cell], **changes})).trials()[0]
 
 
 def run(trial, cls=None):
-    cls = cls or plugins.load(plugins.resolve(trial.cell.use, "cells"))
-    return training.run(trial, cls)
+    if cls:
+        trial = trial.model_copy(update={"cell": trial.cell.standing_for(cls)})
+    return training.run(trial)
 
 
 def asked(**changes):

@@ -12,7 +12,7 @@ from measure.moments import moment_of
 from torch import nn
 from torch.special import digamma
 
-from seqbench import InputError, plugins
+from seqbench import InputError
 from seqbench.card import task as cards
 from seqbench.cells.lstm import LSTM
 from seqbench.cells.rnn import RNN
@@ -32,6 +32,7 @@ from seqbench.measure.flow import gradient_flow
 from seqbench.models.recurrent import Stack, Unroll, as_layer
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
+from seqbench.sweep.check import build_once, resolve
 from seqbench.training import loop as training
 
 # --- the Jacobian of a step ------------------------------------------------------------------
@@ -461,8 +462,7 @@ diagnostics = [
 
 
 def run(card=CARD, **changes):
-    trial = cards.parse(card, "tiny.toml", changes).trials()[0]
-    return training.run(trial, plugins.load(plugins.resolve(trial.cell.use, "cells")))
+    return training.run(resolve(cards.parse(card, "tiny.toml", changes)).trials()[0])
 
 
 def test_each_diagnostic_has_its_schedule():
@@ -519,8 +519,7 @@ def test_somebodys_own_diagnostic(tmp_path):
     own = '[{ use = "own.py:Widest", power = 2 }]'
     head, _, _ = CARD.partition("diagnostics = [")
     card.write_text(f"{head}diagnostics = {own}\n")
-    trial = cards.load(str(card)).trials()[0]
-    table = training.run(trial, nn.GRU).diagnostics
+    table = training.run(resolve(cards.load(str(card))).trials()[0]).diagnostics
     assert set(table.diagnostic) == {"Widest"}
     assert (table.quantity == "largest").all()
     assert sorted(table.step) == [0, 10, 20, 30, 40]
@@ -539,14 +538,12 @@ def test_somebodys_own_diagnostic(tmp_path):
 )
 def test_what_can_not_be_is_said_before_anything_runs(asked, words):
     with pytest.raises(InputError, match=words):
-        instruments.make(
-            cards.parse(CARD, "c", {"recording.diagnostics": [asked]}).recording.diagnostics,
-            Adding(8),
-        )
+        build_once(resolve(cards.parse(CARD, "c", {"recording.diagnostics": [asked]})))
 
 
 def test_credit_is_refused_where_nothing_is_to_be_credited():
-    asked = cards.parse(CARD, "c", {"recording.diagnostics": ["credit"]}).recording.diagnostics
+    task = resolve(cards.parse(CARD, "c", {"recording.diagnostics": ["credit"]}))
+    asked = task.recording.diagnostics
     with pytest.raises(InputError, match="value_gradient"):
         instruments.make(asked, Copy(5))
 

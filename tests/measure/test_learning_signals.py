@@ -20,6 +20,7 @@ from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.diagnostics.sensitivity import Sensitivity
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
+from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 
 
@@ -279,7 +280,7 @@ eval_every = 30
 diagnostics = ["gradient_norm", { use = "clipped_steps", window = 20 },
                "temporal_components", "sensitivity", { use = "condition_number", steps = [1, 4] }]
 """
-    table = training.run(cards.parse(card, "tiny.toml").trials()[0], nn.GRU).diagnostics
+    table = training.run(resolve(cards.parse(card, "tiny.toml")).trials()[0]).diagnostics
     norms = table.query("diagnostic == 'gradient_norm' and quantity == 'all'").value.to_numpy()
     clipped = table[table.diagnostic == "clipped_steps"].set_index("step").value
     expected = (norms.reshape(3, 20) > 0.6).mean(1)

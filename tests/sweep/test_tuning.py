@@ -16,6 +16,7 @@ from seqbench.card import task as cards
 from seqbench.card.extend import reopened
 from seqbench.cli import main
 from seqbench.sweep import plan, run
+from seqbench.sweep.check import resolve
 from seqbench.sweep.run import carry_out
 from seqbench.sweep.widths import nearest_width
 from seqbench.training import loop
@@ -284,7 +285,7 @@ def test_another_grid_is_another_task(card, tmp_path):
 
 def test_a_cells_own_clip_bounds_the_step(card, tmp_path):
     text = CARD.replace("eval_size", 'optimizer = "sgd"\nlearning_rate = 1.0\neval_size')
-    one = cards.load(card(text)).trials()[0]
+    one = resolve(cards.load(card(text))).trials()[0]
     assert one.clip_norm == 0
 
     def moved(clip):
@@ -293,7 +294,7 @@ def test_a_cells_own_clip_bounds_the_step(card, tmp_path):
         trial = one.model_copy(update={"cell": cell, "training": training})
         with loop.reproducible("cpu"):
             problem = loop.make_problem(trial)
-            model = loop.make_model(trial, problem, nn.RNN)
+            model = loop.make_model(trial, problem)
             before = nn.utils.parameters_to_vector(model.parameters()).detach()
             loop._Run(trial, problem, model, torch.device("cpu")).step(1)
             return (nn.utils.parameters_to_vector(model.parameters()) - before).norm().item()

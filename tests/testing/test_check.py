@@ -14,7 +14,7 @@ from seqbench.testing import CellConformance
 from seqbench.testing.checks import CHECKS
 from seqbench.testing.examination import examine
 
-GOOD = [*plugins.BUILTIN["cells"], nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
+GOOD = [*plugins.bundled("cells"), nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
         odd.Good, odd.NamedTuple, odd.ListNestedAndCounting,
         odd.StatePartOfTheInputsWidth, odd.Dropout, odd.Lazy]  # fmt: skip
 

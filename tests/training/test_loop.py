@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench import plugins
 from seqbench.card import task as cards
 from seqbench.engine.cut import Cut
 from seqbench.problems.adding import Adding
+from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 from seqbench.training.batches import Batches, generator, make_problem
 from seqbench.training.objective import evaluate, gradient_of_loss
@@ -37,12 +37,16 @@ boundaries = 4
 
 
 def make(cell="gru", **changes):
-    return cards.parse(CARD, "tiny.toml", {"cells": [cell], **changes}).trials()[0]
+    return resolve(cards.parse(CARD, "tiny.toml", {"cells": [cell], **changes})).trials()[0]
+
+
+def of(trial, cls):
+    """The same trial with this class as its cell."""
+    return trial.model_copy(update={"cell": trial.cell.standing_for(cls)})
 
 
 def run(trial, cls=None):
-    cls = cls or plugins.load(plugins.resolve(trial.cell.use, "cells"))
-    return training.run(trial, cls)
+    return training.run(of(trial, cls) if cls else trial)
 
 
 def test_the_same_trial_gives_the_same_numbers_bit_for_bit():
@@ -109,8 +113,7 @@ def test_training_in_segments_is_training(name):
     trial = make(name, **{"training.segment": 3, "training.clip_norm": 1.0})
     curves = run(trial).curves
     problem = make_problem(trial)
-    cls = plugins.load(plugins.resolve(name, "cells"))
-    model = training.make_model(trial, problem, cls)
+    model = training.make_model(trial, problem)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     batches = Batches(trial, problem)
     for _ in range(40):
@@ -130,14 +133,13 @@ def test_training_in_segments_is_training(name):
 def test_the_training_loss_and_gradient_are_the_plain_ones(problem):
     trial = make("lstm", **{"problem.name": problem})
     made = make_problem(trial)
-    cls = plugins.load("seqbench.cells.lstm:LSTM")
     batch = made.sample(5, torch.Generator().manual_seed(0))
     gradients, losses = [], []
     for segment in (1, 4, 1000):
-        model = training.make_model(trial, made, cls)
+        model = training.make_model(trial, made)
         losses.append(gradient_of_loss(model, made, batch, Cut(segment)))
         gradients.append([p.grad for p in model.parameters()])
-    model = training.make_model(trial, made, cls)
+    model = training.make_model(trial, made)
     outputs = model.readout(model.stack(batch.inputs)[0])
     loss = (made.loss(outputs, batch.targets) * batch.loss_weights()).sum(0).mean()
     loss.backward()

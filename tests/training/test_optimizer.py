@@ -11,6 +11,7 @@ from torch import nn
 
 from seqbench import InputError
 from seqbench.card import task as cards
+from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 from seqbench.training.optimizer import make_optimizer, rate_at
 
@@ -36,7 +37,12 @@ boundaries = 4
 
 def make(**options):
     changes = {f"training.{key}": value for key, value in options.items()}
-    return cards.parse(CARD, "tiny.toml", changes).trials()[0]
+    return resolve(cards.parse(CARD, "tiny.toml", changes)).trials()[0]
+
+
+def of(trial, cls):
+    """The same trial with this class as its cell."""
+    return trial.model_copy(update={"cell": trial.cell.standing_for(cls)})
 
 
 @given(st.integers(1, 60))
@@ -61,7 +67,7 @@ def test_a_trial_with_a_schedule_takes_its_steps_with_it():
     trial = make(optimizer="sgd", schedule="linear", steps=4, learning_rate=0.1)
     problem = training.make_problem(trial)
     torch.manual_seed(0)
-    model = training.make_model(trial, problem, nn.GRU)
+    model = training.make_model(of(trial, nn.GRU), problem)
     one = training._Run(trial, problem, model, torch.device("cpu"))
     for step in range(1, 5):
         before = [p.detach().clone() for p in model.parameters()]
@@ -136,7 +142,7 @@ class Exact(nn.Module):
 
 def test_training_stops_when_so_many_sequences_in_a_row_were_right():
     trial = make(right_in_a_row=64, steps=2000, eval_every=700, batch_size=4, learning_rate=3e-2)
-    outcome = training.run(trial, Exact)
+    outcome = training.run(of(trial, Exact))
     summary = outcome.summary
     assert summary["status"] == "solved"
     assert summary["solved_at"] == summary["steps"] < 700, "not an evaluation's step"
@@ -144,11 +150,11 @@ def test_training_stops_when_so_many_sequences_in_a_row_were_right():
     assert outcome.curves.step.tolist() == [0, summary["steps"]], "looked at once more at the end"
     assert math.isclose(outcome.curves.score.iloc[-1], 1.0)
     goes_on = {"right_in_a_row": 64, "stop_when_solved": False, "steps": 300, "eval_every": 10}
-    whole = training.run(make(**goes_on, batch_size=4, learning_rate=3e-2), Exact)
+    whole = training.run(of(make(**goes_on, batch_size=4, learning_rate=3e-2), Exact))
     assert whole.summary["steps"] == 300
     assert whole.summary["solved_at"] == summary["solved_at"]
 
 
 def test_without_the_option_no_sequence_is_looked_at_twice(monkeypatch):
     monkeypatch.delattr(training._Run, "count_right")
-    assert isinstance(training.run(make(), nn.GRU).curves, pd.DataFrame)
+    assert isinstance(training.run(make()).curves, pd.DataFrame)

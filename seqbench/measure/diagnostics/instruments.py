@@ -41,25 +41,22 @@ class Instrument:
 
 
 def make(asked: Sequence[Diagnostic], problem: Any) -> list[Instrument]:
-    """The diagnostics that a card names.
+    """The diagnostics that a card names, looked up, each made.
 
     Raises:
-        InputError: no such diagnostic or option, or it means nothing for this problem.
+        InputError: an option's value that it refuses, or it means nothing for this problem.
     """
     made = []
     for one in asked:
-        where = f"recording.diagnostics ({one.label})"
-        cls = plugins.load(plugins.resolve(one.use, "diagnostics"))
-        plugins.check_options(cls, one.options, (), where)
         try:
-            measure = cls(**one.options)
+            measure = plugins.load(one.source)(**one.options)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise InputError(f"{one.where}: {error}") from None
         if hasattr(measure, "check"):
             measure.check(problem)
         when = getattr(measure, "when", "record")
         if when not in ("record", "step"):
-            raise InputError(f"{where}: when = {when!r}\nallowed: 'record', 'step'")
+            raise InputError(f"{one.where}: when = {when!r}\nallowed: 'record', 'step'")
         made.append(Instrument(one.label, measure, one.every, when == "step"))
     return made
 

@@ -1,0 +1,264 @@
+"""The tables of a card: what may stand in each, and what holds where nothing is said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+
+# Whether a class takes a step at a time or a whole sequence, where it doesn't say so itself.
+Kind = Literal["cell", "layer"]
+
+NotNegative = Field(default=0.0, ge=0.0)
+
+STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Table(BaseModel):
+    """Keys are fields, values of their own type; what is checked stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", **STRICT)
+
+
+class _OpenTable(Table):
+    """Keys that are no fields are somebody's options: plain TOML values, but for dates."""
+
+    model_config = ConfigDict(extra="allow", **STRICT)
+
+    @model_validator(mode="after")
+    def _plain_options(self) -> _OpenTable:
+        for key, value in (self.model_extra or {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{key} = {value!r} is no text, finite number, true or false, list or table"
+                ) from None
+        return self
+
+
+class Named(_OpenTable):
+    """A table that names a class, a problem, a cell or a diagnostic, with its options.
+
+    What the name stands for is looked up once, by `seqbench.sweep.check`, and carried from then on.
+    It is no part of the card: neither written, nor compared, nor hashed.
+    """
+
+    registry: ClassVar[Literal["cells", "problems", "diagnostics"]]  # where a short name is listed
+    _source: str | type | None = PrivateAttr(default=None)
+
+    @property
+    def spec(self) -> str:
+        """The name as the card has it."""
+        raise NotImplementedError
+
+    @property
+    def where(self) -> str:
+        """What messages call the table."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> str | type:
+        """What the name stands for: "module:Class", "/absolute/file.py:Class", or a class that was
+        given as one."""
+        if self._source is None:
+            raise LookupError(f"{self.spec!r} has not been looked up: seqbench.sweep.check.resolve")
+        return self._source
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the name has been looked up."""
+        return self._source is not None
+
+    def standing_for(self, source: str | type) -> Self:
+        """The same table, its name looked up."""
+        resolved = self.model_copy()
+        resolved._source = source
+        return resolved
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.model_dump() == other.model_dump()
+
+
+class ProblemTable(Named):
+    """[problem]: which one, and its options."""
+
+    registry = "problems"
+    name: str
+    protocol: str | None = None
+
+    @property
+    def spec(self) -> str:
+        return self.name
+
+    @property
+    def where(self) -> str:
+        return f"problem ({self.name})"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the problem's constructor takes besides the length."""
+        given = {} if self.protocol is None else {"protocol": self.protocol}
+        return given | (self.model_extra or {})
+
+
+class _Brought(Named):
+    """A class by its spec, or a table; keys that are not fields go to its constructor."""
+
+    use: str
+    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
+
+    @property
+    def spec(self) -> str:
+        return self.use
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"use": given}
+        if isinstance(given, dict) and isinstance(given.get("use"), str):
+            return {"label": given["use"].rpartition(":")[2]} | given
+        return given
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the constructor takes besides what the suite fills in."""
+        return self.model_extra or {}
+
+
+class Cell(_Brought):
+    """One entry of `cells`; match = "parameters": the width at which the model has about as many as
+    the first cell's, instead of the same width. group: under which heading a report shows it."""
+
+    registry = "cells"
+    group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
+    hidden_size: PositiveInt | None = None
+    match: Literal["width", "parameters"] | None = None
+    learning_rate: PositiveFloat | None = None
+    clip_norm: float | None = Field(default=None, ge=0.0)
+    layers: PositiveInt = 1
+    kind: Kind | None = None
+
+    @property
+    def where(self) -> str:
+        return f"cells ({self.label})"
+
+    @model_validator(mode="after")
+    def _one_width(self) -> Cell:
+        if self.match and self.hidden_size:
+            raise ValueError("match and hidden_size can't both be set")
+        return self
+
+
+class Diagnostic(_Brought):
+    """One entry of `recording.diagnostics`; every: its own schedule, None: where the flow is
+    recorded too (or at every training step, for those that look at steps)."""
+
+    registry = "diagnostics"
+    every: PositiveInt | None = None
+
+    @property
+    def where(self) -> str:
+        return f"recording.diagnostics ({self.label})"
+
+
+# Key of [training] -> the optimisers that have it.
+OPTIMIZER_OPTIONS = {
+    "momentum": ("rmsprop", "sgd"),
+    "decay": ("adam", "rmsprop"),
+    "eps": ("adam", "rmsprop"),
+    "accumulator_start": ("rmsprop",),
+}
+
+
+class Training(Table):
+    """[training]: the budget and the optimiser, the same for every cell that does not override."""
+
+    steps: PositiveInt = 5000
+    batch_size: PositiveInt = 64
+    hidden_size: PositiveInt = 128
+    match: Literal["width", "parameters"] = "width"
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    decay: float | None = Field(default=None, ge=0.0, lt=1.0)
+    eps: PositiveFloat | None = None
+    accumulator_start: float = NotNegative
+    clip_norm: float = NotNegative
+    clip_value: float = NotNegative
+    eval_every: PositiveInt = 100
+    eval_size: PositiveInt = 1000
+    stop_when_solved: bool = True
+    right_in_a_row: int = Field(default=0, ge=0)
+    segment: PositiveInt | Literal["auto"] = "auto"
+    recompute: bool | Literal["auto"] = "auto"
+    truncate: int = Field(default=0, ge=0)
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _one_clip(self) -> Training:
+        if self.clip_norm and self.clip_value:
+            raise ValueError("clip_norm and clip_value can't both be set")
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_optimizer(self) -> Training:
+        for key, optimizers in OPTIMIZER_OPTIONS.items():
+            if getattr(self, key) and self.optimizer not in optimizers:
+                raise ValueError(
+                    f"{key} is no option of {self.optimizer!r}, only of {' and '.join(optimizers)}"
+                )
+        return self
+
+
+def each_once(values: list) -> list:
+    """Values in order, none of them twice."""
+    if len(set(values)) < len(values):
+        raise ValueError("a value is given twice")
+    return sorted(values)
+
+
+class Tuning(Table):
+    """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
+    on which seeds; those are not reported."""
+
+    learning_rates: list[PositiveFloat] = Field(min_length=1)
+    lengths: list[PositiveInt] = Field(min_length=1)
+    seeds: PositiveInt = 1
+    first_seed: PositiveInt = 1000
+
+    _each_once = field_validator("learning_rates", "lengths")(each_once)
+
+
+class Recording(Table):
+    """[recording]: when the gradient flow is measured, at how many boundaries, and what else."""
+
+    every: PositiveInt = 500
+    boundaries: PositiveInt | Literal["all"] = 64
+    diagnostics: list[Diagnostic] = []
+
+    @field_validator("diagnostics")
+    @classmethod
+    def _distinct_labels(cls, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+        return labels_differ(diagnostics, "diagnostics")
+
+
+def labels_differ(entries: list, what: str) -> list:
+    """The entries, whose labels must be different ones."""
+    labels = [entry.label for entry in entries]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two {what} have the label {label!r}; give one a label of its own")
+    return entries

@@ -1,0 +1,115 @@
+"""Trials in worker processes on this machine, each in a process of its own."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqbench.sweep import provenance
+from seqbench.sweep.executors import Event, Finished, Job, Started, Stepped
+from seqbench.sweep.executors.child import Child
+from seqbench.sweep.executors.messages import Message
+from seqbench.sweep.worker import request
+
+TRIES = 2  # a worker that dies costs its trial one more
+
+
+@dataclass
+class _Attempt:
+    """A job and the process that has it."""
+
+    job: Job
+    number: int
+    child: Child
+    deadline: float
+    last: Finished | None = field(default=None)
+
+
+class Processes:
+    """Runs jobs in worker processes.
+
+    Args:
+        count: how many at a time.
+        timeout: seconds after which a trial is ended as an error; None: never.
+    """
+
+    def __init__(self, count: int, timeout: float | None = None) -> None:
+        self.count, self.timeout = count, timeout
+        self.attempts: list[_Attempt] = []
+        self.selector = selectors.DefaultSelector()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        """See `Executor.run`."""
+        waiting = iter(jobs)
+        try:
+            while True:
+                while len(self.attempts) < self.count and (job := next(waiting, None)):
+                    self._start(job, 1)
+                    yield Started(job)
+                if not self.attempts:
+                    return
+                yield from self._listen()
+                for attempt in list(self.attempts):
+                    yield from self._settle(attempt)
+        finally:
+            for attempt in list(self.attempts):
+                self._end(attempt)
+
+    def _start(self, job: Job, number: int) -> None:
+        child = Child("seqbench.sweep.worker:work", request(job), fresh=job.device == "cuda")
+        deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
+        attempt = _Attempt(job, number, child, deadline)
+        self.attempts.append(attempt)
+        for channel, read in child.channels().items():
+            self.selector.register(channel, selectors.EVENT_READ, (attempt, read))
+
+    def _end(self, attempt: _Attempt) -> None:
+        for channel in attempt.child.channels():
+            self.selector.unregister(channel)
+        attempt.child.close()
+        self.attempts.remove(attempt)
+
+    def _listen(self) -> Iterator[Event]:
+        """Wait for what the workers say, or for the first deadline."""
+        first = min(attempt.deadline for attempt in self.attempts)
+        patience = None if first == float("inf") else max(0.0, first - time.monotonic())
+        for key, _ in self.selector.select(patience):
+            attempt, read = key.data
+            if attempt.child.ended is None:
+                for message in read():
+                    event = _event(attempt.job, message)
+                    if isinstance(event, Finished):
+                        attempt.last = event
+                    else:
+                        yield event
+
+    def _settle(self, attempt: _Attempt) -> Iterator[Event]:
+        """What becomes of a job whose worker has finished, died or run out of time."""
+        late = time.monotonic() >= attempt.deadline
+        if attempt.last is None and attempt.child.ended is None and not late:
+            return
+        self._end(attempt)
+        if attempt.last is not None:
+            yield attempt.last
+        elif late:
+            yield _failed(attempt.job, f"no result after {self.timeout:g} s (--timeout)")
+        elif attempt.number < TRIES:
+            self._start(attempt.job, attempt.number + 1)
+        else:
+            how = attempt.child.ended or "its worker ended without a result"
+            yield _failed(attempt.job, f"{how} (tried {attempt.number} times)")
+
+
+def _event(job: Job, message: Message) -> Event:
+    head, parts = message
+    if "record" in head:
+        return Finished(job, head["record"], parts)
+    return Stepped(job, head["step"], head["loss"])
+
+
+def _failed(job: Job, error: str) -> Finished:
+    record: dict[str, Any] = {"summary": {"status": "error", "error": error}}
+    return Finished(job, record | {"versions": provenance.versions()})

@@ -1,0 +1,146 @@
+"""Where numbers come from: the classes that made them, the versions and the machine.
+
+A trial's record says it, so that an edit is noticed before old numbers pass for those of new code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import platform
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.metadata import distributions, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from seqbench import plugins
+from seqbench.card.tables import Named
+from seqbench.card.task import Trial
+from seqbench.errors import InputError
+
+
+def origins(
+    named: Iterable[Named], origin_of: Callable[[str | type], dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Where the classes that a task or a trial names come from.
+
+    Args:
+        named: its tables, looked up.
+        origin_of: `origin`, or what remembers what that once said.
+
+    Returns:
+        What messages call each table -> its `origin`; without what is seqbench's own.
+    """
+    find = origin_of or origin
+    return {table.where: found for table in named if (found := find(table.source))}
+
+
+def check_unchanged(
+    path: Path, trial: Trial, record: dict[str, Any], now: dict[str, dict[str, Any]]
+) -> None:
+    """Whether a finished trial's cell, problem and diagnostics are still what it was run with.
+
+    Args:
+        now: what `origins` returned.
+
+    Raises:
+        InputError: one of them has changed since; says which and what.
+    """
+    # The first runs noted the hash of the cell's file alone, in the record itself.
+    then = record.get("origins", {trial.cell.where: record})
+    for which, before in then.items():
+        changed = difference(before, now.get(which, {}))
+        if changed:
+            raise InputError(
+                f"{which}: {changed} since {path} was run with it\n"
+                "allowed: what it was run with, another --out, or the same --out less "
+                f"{path / 'trials' / trial.folder} and its like"
+            )
+
+
+def origin(source: str | type) -> dict[str, Any]:
+    """What a plug-in's numbers depend on besides its options, so that an edit can be noticed.
+
+    Nothing for seqbench's own: its version is recorded anyway.
+
+    Args:
+        source: a resolved spec whose class can be loaded, or a class.
+
+    Returns:
+        file_hash: SHA-256 of the file that defines the class (of the class's own lines if it was
+            written in the script that is being run: the rest of a script may change); None where
+            there is none to read, as in an interactive session. packages: name -> version of the
+            distributions that a module belongs to, absent for files and classes.
+    """
+    cls = plugins.load(source)
+    where = source.rpartition(":")[0] if isinstance(source, str) else ""
+    top = (where or cls.__module__).partition(".")[0]
+    if top == "seqbench":
+        return {}
+    told: dict[str, Any] = {"file_hash": _hash(where if where.endswith(".py") else cls)}
+    if where and not where.endswith(".py") and top in _distributions():
+        told["packages"] = _distributions()[top]
+    return told
+
+
+@cache
+def _distributions() -> dict[str, dict[str, str]]:
+    """Top-level module -> the packages that have it -> version; reads the metadata of all that is
+    installed, so only once."""
+    versions = {one.name: one.version for one in distributions()}
+    return {
+        module: {name: versions[name] for name in sorted(set(names)) if name in versions}
+        for module, names in packages_distributions().items()
+    }
+
+
+def _hash(what: str | type) -> str | None:
+    try:
+        if isinstance(what, str):
+            content = Path(what).read_bytes()
+        elif what.__module__ == "__main__":
+            bases = [cls for cls in what.__mro__ if cls.__module__ == "__main__"]
+            content = "".join(inspect.getsource(cls) for cls in bases).encode()
+        else:
+            content = Path(inspect.getfile(what)).read_bytes()
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(content).hexdigest()
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """What changed in a plug-in between two `origin`s, in words; None if nothing did."""
+    old, new = before.get("packages") or {}, now.get("packages") or {}
+    for package in old:
+        if package in new and old[package] != new[package]:
+            return f"its package {package} is {new[package]} now and was {old[package]}"
+    then = before.get("file_hash")
+    if then is not None and then != now.get("file_hash"):
+        return "the file that it comes from has changed"
+    return None
+
+
+def versions() -> dict[str, str]:
+    """What the numbers may depend on."""
+    from seqbench import __version__
+
+    packages = {name: version(name) for name in ("torch", "numpy", "pandas")}
+    return {"seqbench": __version__, "python": platform.python_version(), **packages}
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The kind of machine, without its name."""
+    import torch
+
+    told = {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": device,
+    }
+    if device == "cuda":
+        told["gpu"] = torch.cuda.get_device_name()
+    return told
