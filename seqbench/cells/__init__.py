@@ -44,4 +44,13 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.cells.linear:MinLSTM",
         "the same of the LSTM (Feng et al. 2024); options: forget_bias, parallel",
     ),
+    "mamba": (
+        "seqbench.cells.mamba:Mamba",
+        "selective state space (Gu & Dao 2023); options: state_size, expand, conv, parallel",
+    ),
+    "deltanet": (
+        "seqbench.cells.delta:DeltaNet",
+        "a matrix written by the delta rule (Schlag et al. 2021, Yang et al. 2024); options: "
+        "heads, gated, negative",
+    ),
 }

@@ -44,6 +44,18 @@ def number(
         raise _refused(name, value, allowed)
 
 
+def whole(name: str, value: Any, least: int) -> None:
+    """Raises InputError for anything but a whole number from `least` on."""
+    if type(value) is not int or value < least:
+        raise _refused(name, value, f"a whole number, {least} or more")
+
+
+def divides(name: str, value: int, whole: str, of: int) -> None:
+    """Raises InputError if one number is no divisor of the other."""
+    if of % value:
+        raise _refused(name, value, f"a divisor of {whole}, which is {of}")
+
+
 def at_most_one(**given: Any) -> None:
     """Raises InputError if two options that exclude each other are both set (not None)."""
     chosen = [name for name, value in given.items() if value is not None]

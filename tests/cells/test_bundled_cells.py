@@ -14,9 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqbench import InputError, gradient_flow, plugins
+from seqbench.cells.delta import DeltaNet
 from seqbench.cells.gru import GRU
 from seqbench.cells.linear import LRU, MinGRU, MinLSTM, loop, scan
 from seqbench.cells.lstm import LSTM, LSTMWithoutForgetGate
+from seqbench.cells.mamba import Mamba
 from seqbench.cells.rnn import IRNN, NONLINEARITIES, RNN, Orthogonal
 from seqbench.cells.slstm import SLSTM
 from seqbench.engine.chain import flatten, rebuild
@@ -40,6 +42,8 @@ VARIANTS = [(name, {}) for name in plugins.bundled("cells")] + [
     ("lru", {"mix": False, "r_min": 0.5, "parallel": False}),
     ("mingru", {"parallel": False}),
     ("minlstm", {"forget_bias": 2.0}),
+    ("mamba", {"state_size": 3, "expand": 1, "conv": 2, "parallel": False}),
+    ("deltanet", {"heads": 1, "gated": True, "negative": True}),
 ]  # fmt: skip
 
 
@@ -282,7 +286,7 @@ def test_the_scan_can_be_differentiated_twice():
     assert torch.autograd.gradgradcheck(scan, (*leaves, before))
 
 
-@pytest.mark.parametrize("cls", [LRU, MinGRU, MinLSTM])
+@pytest.mark.parametrize("cls", [LRU, MinGRU, MinLSTM, Mamba])
 def test_the_parallel_form_is_the_sequential_one_at_a_thousand_steps_and_in_segments(cls):
     parallel, sequential = cls(IN, H), cls(IN, H, parallel=False)
     sequential.load_state_dict(parallel.state_dict())
@@ -298,6 +302,103 @@ def test_the_parallel_form_is_the_sequential_one_at_a_thousand_steps_and_in_segm
         layer(x)[0].square().mean().backward()
     for ours, theirs in zip(parallel.parameters(), sequential.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_mamba_is_its_algorithm_number_by_number(parallel):
+    """A loop over examples, steps, channels and states in float64: no tensors."""
+    cell, x = Mamba(IN, H, state_size=3, conv=3, parallel=parallel).double(), sequence()
+    value = {name: p.detach().numpy() for name, p in cell.named_parameters()}
+    D, N, rank = 2 * H, 3, 1
+    expected = np.zeros((T, B, H))
+    for b in range(B):
+        drive = x.numpy()[:, b] @ value["drive.weight"].T
+        u_in, gate = drive[:, :D], drive[:, D:]
+        s = np.zeros((D, N))
+        for t in range(T):
+            u = value["conv_bias"].copy()
+            for back in range(3):  # the convolution's last weight meets the newest input
+                if t - back >= 0:
+                    u += value["conv"][2 - back] * u_in[t - back]
+            u = silu(u)
+            chosen = value["select.weight"] @ u
+            dt = softplus(value["dt.weight"] @ chosen[:rank] + value["dt.bias"])
+            write, read = chosen[rank : rank + N], chosen[rank + N :]
+            y = np.zeros(D)
+            for d in range(D):
+                for n in range(N):
+                    A = -np.exp(value["log_A"][d, n])
+                    s[d, n] = np.exp(dt[d] * A) * s[d, n] + dt[d] * write[n] * u[d]
+                    y[d] += read[n] * s[d, n]
+                y[d] += value["D"][d] * u[d]
+            expected[t, b] = value["out.weight"] @ (y * silu(gate[t]))
+    torch.testing.assert_close(cell(x)[0], torch.from_numpy(expected))
+
+
+def test_mambas_memory_lasts_between_one_step_and_a_thousand():
+    """dt from 1e-3 to 0.1 and A from -1 to -N: a state keeps exp(dt A) a step."""
+    cell = Mamba(IN, 500)
+    dt = F.softplus(cell.dt.bias)
+    assert dt.min().item() == pytest.approx(1e-3, rel=0.05)
+    assert dt.max().item() == pytest.approx(0.1, rel=0.05)
+    assert (cell.log_A.exp() - torch.arange(1.0, 17)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("negative", [False, True])
+def test_the_deltanet_is_a_sum_over_what_was_written(gated, negative):
+    """S_t = sum over i of b_i v_i k_i' (product over j > i of a_j (I - b_j k_j k_j')), by head."""
+    cell = DeltaNet(IN, 6, heads=2, gated=gated, negative=negative).double()
+    x = sequence()
+    value = {name: p.detach().numpy() for name, p in cell.named_parameters()}
+    expected = np.zeros((T, B, 6))
+    for b in range(B):
+        driven = silu(x.numpy()[:, b] @ value["drive.weight"].T).reshape(T, 3, 2, 3)
+        rate = x.numpy()[:, b] @ value["write.weight"].T
+        b_Th = (2 if negative else 1) / (1 + np.exp(-rate))
+        a_Th = np.ones((T, 2))
+        if gated:
+            forget = softplus(x.numpy()[:, b] @ value["forget.weight"].T + value["forget.bias"])
+            a_Th = np.exp(-np.exp(value["log_A"]) * forget)
+        q, k, v = driven[:, 0], driven[:, 1], driven[:, 2]
+        q, k = (z / np.sqrt((z**2).sum(-1, keepdims=True) + 1e-6) for z in (q, k))
+        for t in range(T):
+            read = []
+            for h in range(2):
+                S = np.zeros((3, 3))
+                for i in range(t + 1):
+                    term = b_Th[i, h] * np.outer(v[i, h], k[i, h])
+                    for j in range(i + 1, t + 1):
+                        key = np.outer(k[j, h], k[j, h])
+                        term = a_Th[j, h] * term @ (np.eye(3) - b_Th[j, h] * key)
+                    S += term
+                o = S @ q[t, h]
+                read.append(o / np.sqrt((o**2).mean() + 1e-5))
+            expected[t, b] = value["out.weight"] @ np.concatenate(read)
+    torch.testing.assert_close(cell(x)[0], torch.from_numpy(expected))
+
+
+def test_a_key_of_the_deltanet_holds_its_last_value_and_others_theirs():
+    """b = 1: two keys at right angles, the first written twice."""
+    cell = DeltaNet(3, 3).double()
+    with torch.no_grad():
+        cell.write.weight.copy_(torch.tensor([[0.0, 0.0, 60.0]]))
+        cell.drive.weight.zero_()
+        cell.drive.weight[3, 0] = cell.drive.weight[4, 1] = 40.0  # keys: unit 0, unit 1
+        cell.drive.weight[6:, 2] = torch.tensor([40.0, 20.0, 10.0])  # values: by the third input
+    x = torch.tensor([[[1.0, 0, 0.5]], [[0, 1.0, 1.0]], [[1.0, 0, 2.0]]], dtype=torch.float64)
+    S = cell(x)[1].view(3, 3)
+    values = F.silu(x[:, 0, 2:] * torch.tensor([40.0, 20.0, 10.0], dtype=torch.float64))
+    torch.testing.assert_close(S[:, 0], values[2], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(S[:, 1], values[1], rtol=1e-5, atol=1e-5)
 
 
 # --- all ---
@@ -351,6 +452,9 @@ def test_every_cell_and_option_is_documented():
         (lambda: SLSTM(2, 3, forget_bias=None), "forget_bias = None"),
         (lambda: LRU(2, 3, r_min=0.9, r_max=0.5), "r_min = 0.9\nallowed: 0 or more, below r_max"),
         (lambda: LRU(2, 3, r_max=1.1), "r_max = 1.1\nallowed: above 0, at most 1"),
+        (lambda: Mamba(2, 3, conv=1), "conv = 1\nallowed: a whole number, 2 or more"),
+        (lambda: Mamba(2, 3, expand=1.5), "expand = 1.5\nallowed: a whole number, 1 or more"),
+        (lambda: DeltaNet(2, 6, heads=4), "heads = 4\nallowed: a divisor of hidden_size, which"),
         (lambda: MinGRU(2, 3, parallel="yes"), "parallel = 'yes'\nallowed: true or false"),
     ],
 )
