@@ -82,7 +82,7 @@ def _over_steps(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
             for cell, group in of_length.groupby("cell", sort=False):
                 _draw_cell(ax, group, looks[cell], limits)
             _finish(ax, view, panel, limits)
-            ax.set_title(_title(f"{panel.title}, T = {length}"))
+            ax.set_title(_title(f"{panel.title or panel.quantity}, T = {length}"))
             ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             style.thousands(ax)
     style.label_edges(figure, axes, picture.x, [picture.y] * len(axes))
@@ -104,7 +104,7 @@ def _over_index(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
             for cell, group in here[here["at"] == at].groupby("cell", sort=False):
                 _draw_series(ax, group, looks[cell], limits[panel], picture.offset)
             _finish(ax, view, panel, limits[panel])
-            ax.set_title(_title(f"{panel.title}, T = {length}, {told}"))
+            ax.set_title(_title(f"{panel.title or panel.quantity}, T = {length}, {told}"))
             if len(here):
                 low, high = (
                     here["index"].min() + picture.offset,

@@ -10,6 +10,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "reach": ("seqbench.reporting.sections.reach:Reach", "half-life and horizon against length"),
     "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
     "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
+    "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),
     "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
     "diagnostics": ("seqbench.reporting.sections.diagnostics:Diagnostics", "further diagnostics"),
     "made": ("seqbench.reporting.sections.made:Made", "cells, rates, versions, the card"),
