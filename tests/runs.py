@@ -99,7 +99,8 @@ def write(
         summary, losses, flow = given
         frames = {} if flow is None else {"curves": curve_rows(losses), "flow": flow}
         told = {"versions": {"seqbench": "1"}, "machine": {"system": "any", "cores": 2}}
-        results.write_trial(path, trial, {"summary": summary, **told}, frames)
+        tables = {name: results.as_parquet(frame) for name, frame in frames.items()}
+        results.write_trial(path, trial, {"summary": summary, **told}, tables)
     return results.load(path)
 
 
