@@ -9,6 +9,7 @@ The public names load when they are first used: importing seqbench imports neith
 """
 
 from importlib import import_module
+from typing import Any
 
 from seqbench.errors import InputError
 
@@ -23,7 +24,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     if name not in _HOME:

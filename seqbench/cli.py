@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqbench.errors import InputError
+
+if TYPE_CHECKING:
+    from seqbench.sweep.plan import Plan
 
 app = typer.Typer(
     name="seqbench",
@@ -174,9 +177,13 @@ def flow(
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
-    sizes = {"length": length, "hidden_size": hidden, "seed": seed, "kind": kind}
     seen = look(
-        cells, **sizes, options=_settings(settings or [], "option=value, as in forget_bias=3")
+        cells,
+        length=length,
+        hidden_size=hidden,
+        seed=seed,
+        kind=kind,
+        options=_settings(settings or [], "option=value, as in forget_bias=3"),
     )
     terminal.print_flow(seen.table, seen.float32_zeros, seen.gates)
     for path in save(seen.table, figure=out, csv=csv):
@@ -199,7 +206,7 @@ def check(
     from seqbench.testing.examination import examine
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for result in examine(cell, kind=kind, **sizes, options=_settings(settings or [])):
         print(result, flush=True)
         counts[result.status] += 1
@@ -268,7 +275,7 @@ def _settings(
     return changes
 
 
-def _show_plan(planned) -> None:
+def _show_plan(planned: Plan) -> None:
     from seqbench.sweep.progress import name
 
     if planned.first:
@@ -280,14 +287,14 @@ def _show_plan(planned) -> None:
         print(f"  {name(trial)}: at most {trial.training.steps:,} steps")
 
 
-def _finished(planned) -> str:
+def _finished(planned: Plan) -> str:
     from seqbench.sweep.plan import lay_out
 
     total = len(planned.task.trials())
     return f"{total - len(lay_out(planned.path, planned.task).missing)} of {total}"
 
 
-def _say_what_is_finished(planned) -> None:
+def _say_what_is_finished(planned: Plan) -> None:
     total, missing = len(planned.task.trials()), len(planned.missing)
     if missing < total:
         _say(f"{total - missing} of {total} trials were finished before, {missing} to run")

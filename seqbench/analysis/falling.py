@@ -85,7 +85,7 @@ def interventions(task: Task) -> list[Intervention]:
         if len(differ) != 1 or len({repr(value) for value in values.values()}) < len(cells):
             continue
         if all(type(value) in (int, float) for value in values.values()):
-            values = dict(sorted(values.items(), key=lambda item: item[1]))
+            values = dict(sorted(values.items(), key=lambda item: float(item[1] or 0)))
         found.append(Intervention(use, differ[0], values))
     return found
 

@@ -8,7 +8,7 @@ from seqbench.card.status import Status
 from seqbench.results import Results
 
 
-def label(cell: str, rate: float) -> str:
+def label(cell: str, rate: float | None) -> str:
     """What a cell is called while a rate is tried."""
     return f"{cell} @ {rate}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,7 +26,9 @@ _TYPES = {
 }
 
 
-def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, type]) -> str:
+def explain(
+    error: ValidationError, whole: type[BaseModel], tables: Mapping[str, type[BaseModel]]
+) -> str:
     """The first thing that is wrong with a card: key, value and what is allowed, in two lines.
 
     Args:
@@ -40,7 +43,7 @@ def explain(error: ValidationError, whole: type[BaseModel], tables: dict[str, ty
     same = [e for e in errors if _key(e["loc"]) == loc]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     if first["type"] == "extra_forbidden":
-        model = tables[loc[0]] if len(loc) > 1 else whole
+        model: type[BaseModel] = tables[loc[0]] if len(loc) > 1 else whole
         fields = list(model.model_fields)
         elsewhere = [t for t, m in tables.items() if t != "cells" and loc[-1] in m.model_fields]
         near = difflib.get_close_matches(str(loc[-1]), fields, n=1)

@@ -168,12 +168,16 @@ def _or_zeros(leaf: Tensor) -> Tensor:
 
 def _forward_graphs(links: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
     """For each link, what gives its segment: all are kept."""
-    entered = []
+    entered: list[Callable[[], Segment]] = []
     for link in links:
         segment = enter(link, state)
         state = segment.state
-        entered.append(lambda segment=segment: segment)
+        entered.append(partial(_as_it_is, segment))
     return entered
+
+
+def _as_it_is(segment: Segment) -> Segment:
+    return segment
 
 
 def _forward_boundaries(links: Sequence[Link], state: State) -> list[Callable[[], Segment]]:
@@ -182,7 +186,8 @@ def _forward_boundaries(links: Sequence[Link], state: State) -> list[Callable[[]
     The first run builds a graph too, and drops it: without one, torch may take another kernel,
     which rounds differently (its fused LSTM on some processors).
     """
-    entered, draws = [], random_states()
+    entered: list[Callable[[], Segment]] = []
+    draws = random_states()
     for link in links:
         before, entry = draws, state
         after = enter(link, entry).state

@@ -61,7 +61,7 @@ class Cut:
 
     def summary(self) -> dict[str, Any]:
         """What a trial's record tells of it."""
-        told = {
+        told: dict[str, Any] = {
             "segment": self.segment,
             "recompute": self.recompute,
             "graph_bytes": self.graph_bytes,
@@ -100,10 +100,10 @@ def choose(model: Any, inputs_TBI: Tensor, training: Training) -> Cut:
     elif segment == "auto":
         fused_lstm = any(isinstance(layer, nn.LSTM) for layer in model.modules())
         segment = rule(length, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=recompute)
-    segment, layer = min(segment, length), None
+    segment, layer = min(int(segment), length), None
     if training.compile and segment < length:
         layer = compiled.Compiled(model.stack, inputs_TBI[:segment])
-    return Cut(segment, recompute, training.truncate, layer, length * step_bytes)
+    return Cut(segment, bool(recompute), training.truncate, layer, length * step_bytes)
 
 
 def rule(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from seqbench.problems.batch import Batch, Problem
 
 
 def probe_flow(
-    model: Model, problem: Problem, batch: Batch, u_CO: Tensor, boundaries: int | str
+    model: Model, problem: Problem, batch: Batch, u_CO: Tensor, boundaries: int | Literal["all"]
 ) -> pd.DataFrame:
     """Output flow from every anchor, and loss flow, of a model on a probe batch.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Group(NamedTuple):
     lags: list[int]
 
 
-def wanted_lags(largest: int, boundaries: int | str) -> list[int]:
+def wanted_lags(largest: int, boundaries: int | Literal["all"]) -> list[int]:
     """Lags 0..10, and beyond as many as asked, evenly spaced up to the largest one."""
     if boundaries == "all" or boundaries >= largest - NEAR:
         return list(range(largest + 1))
@@ -66,7 +66,7 @@ def walk_back(
     problem: Problem,
     batch: Batch,
     u_CO: Tensor,
-    boundaries: int | str,
+    boundaries: int | Literal["all"],
     at_boundary: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> tuple[list[Group], Transport]:
     """Output flow from every anchor, and loss flow, in one walk back.

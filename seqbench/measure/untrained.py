@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ def look(
         with _blamed(cell):
             with reproducible("cpu"):
                 stack, u_H = _build(cell, cls, hidden_size, seed)
-                table = gradient_flow(stack, inputs_TBI, lambda outputs, u_H=u_H: outputs[-1] @ u_H)
+                table = gradient_flow(stack, inputs_TBI, _along(u_H))
                 gate = _gate(cell, cls, stack, inputs_TBI)
             zeros[cell.label] = _float32_zero(stack, u_H, inputs_TBI)
         axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
@@ -106,6 +106,11 @@ def look(
         if gate:
             known[cell.label] = gate
     return Untrained(pd.concat(tables, ignore_index=True), zeros, known)
+
+
+def _along(u_H: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The loss whose gradient is the output flow of the last step."""
+    return lambda outputs_TBH: outputs_TBH[-1] @ u_H
 
 
 def _chosen(

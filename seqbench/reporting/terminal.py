@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def print_comparison(results: Results, console: Console | None = None) -> None:
 
 
 def _print(
-    console: Console, head: str, labels: list[str], columns: dict[str, list[str]], justify
+    console: Console, head: str, labels: list[str], columns: dict[str, list[str]], justify: Any
 ) -> None:
     """Columns beside their labels, in as many tables as the width asks for."""
     first = min(max(map(len, [head, *labels])), console.width // 2)
@@ -247,7 +248,9 @@ def _lost_in_float32(rows: pd.DataFrame) -> str:
 
 
 def _console() -> Console:
-    if sys.stdout.encoding and not sys.stdout.encoding.lower().startswith("utf"):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith(
+        "utf"
+    ):
         sys.stdout.reconfigure(errors="replace")  # a dash is no reason to end in a traceback
     # A pipe has no width of its own; rich would take one from the environment.
     return Console() if sys.stdout.isatty() else Console(width=WIDTH, force_terminal=False)

@@ -109,7 +109,7 @@ def examine(
     if kind not in (None, "cell", "layer"):
         raise InputError(f"kind = {kind!r}\nallowed: cell, layer")
     spec = plugins.resolve(cell, "cells") if isinstance(cell, str) else None
-    cls = cell if spec is None else plugins.load(spec)
+    cls = plugins.load(spec or cell)
     if isinstance(cls, type):
         reserved = ("input_size", "hidden_size")
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")

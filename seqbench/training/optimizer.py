@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def make_optimizer(parameters: Iterable[Tensor], trial: Trial) -> torch.optim.Op
     """The card's optimiser with its options; what the card leaves out is torch's default, but for
     rmsprop's decay of 0.9."""
     training, rate = trial.training, trial.learning_rate
-    given = {} if training.eps is None else {"eps": training.eps}
+    given: dict[str, Any] = {} if training.eps is None else {"eps": training.eps}
     match training.optimizer:
         case "adam":
             if training.decay is not None:  # of the mean square; the mean's stays

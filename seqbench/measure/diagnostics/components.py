@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -46,7 +47,7 @@ class TemporalComponents:
     3 to 5.
     """
 
-    def __init__(self, boundaries: int | str = 64) -> None:
+    def __init__(self, boundaries: int | Literal["all"] = 64) -> None:
         if boundaries != "all":
             check_counts("temporal_components", boundaries=boundaries)
         self.boundaries = boundaries
@@ -84,7 +85,7 @@ class TemporalComponents:
             if not walks[0].parameters:
                 return {}
             lags = wanted_lags(largest, self.boundaries)
-            whole_P = sum(part_P for _, part_P in _parts(walks, lags))
+            whole_P = sum((part_P for _, part_P in _parts(walks, lags)), start=torch.zeros(()))
             if not (size := float(whole_P.norm())) > 0:  # NaN too
                 return {}
             shares, sizes, total = {}, {}, 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from seqbench.card.task import Trial
@@ -25,7 +27,7 @@ class Credit:
     derivative of the target with respect to inputs[..., 0].
     """
 
-    def check(self, problem) -> None:
+    def check(self, problem: Any) -> None:
         """Raises InputError for a problem without values to give credit to."""
         if capabilities(problem).value_gradient is None:
             raise InputError(
@@ -50,7 +52,9 @@ class Credit:
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""
         batch, wide = moment.batch, widened(moment.model)
-        ideal_TB = moment.problem.value_gradient(batch).double()
+        value_gradient = capabilities(moment.problem).value_gradient
+        assert value_gradient is not None  # `check` has seen to that
+        ideal_TB = value_gradient(batch).double()
         values_TB = batch.inputs[..., 0].double().requires_grad_()
         inputs_TBI = torch.cat([values_TB[..., None], batch.inputs[..., 1:].double()], 2)
         anchors_B = moment.problem.anchors(batch)[-1].to(inputs_TBI.device)

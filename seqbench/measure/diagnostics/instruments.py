@@ -108,14 +108,14 @@ class Readings:
         """All readings: step, diagnostic, quantity, index (a lag, a rank, or 0), value; in
         attrs["pictures"] how each diagnostic is drawn: label -> its Pictures as JSON."""
         self.gather()
-        columns = {name: [] for name in COLUMNS}
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
         for step, label, quantity, value in self.taken:
             index, numbers = _series(value)
             for name, entry in zip(COLUMNS[:3], (step, label, quantity), strict=True):
                 columns[name].append(np.full(len(numbers), entry, object))
             columns["index"].append(index)
             columns["value"].append(numbers)
-        joined = {name: np.concatenate(parts or [[]]) for name, parts in columns.items()}
+        joined = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in columns.items()}
         types = {"step": "int64", "index": "int64", "value": "float64"}
         table = pd.DataFrame(joined).astype(types)
         table = table.sort_values("step", kind="stable", ignore_index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 from torch import Tensor
@@ -39,7 +39,7 @@ class Moment:
 
 
 # A number, or a series of them: with an index of its own (lags), or counted from 0.
-Value = float | Tensor | pd.Series
+Value: TypeAlias = float | Tensor | pd.Series
 
 
 class Diagnostic(Protocol):

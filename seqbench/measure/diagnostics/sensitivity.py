@@ -102,7 +102,7 @@ class Sensitivity:
             signs_Dn, count = torch.eye(n, dtype=torch.float64), 1
         else:
             draws = torch.Generator().manual_seed(0)
-            count = self.directions
+            count = int(self.directions)
             signs_Dn = torch.randint(2, (count, n), generator=draws).double() * 2 - 1
         squares = 0.0
         for v_n in signs_Dn.to(state_n.device):

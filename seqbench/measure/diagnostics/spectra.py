@@ -7,6 +7,7 @@ values are rounding errors of its large ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,7 +41,9 @@ class Lyapunov:
     arXiv:2006.14123.
     """
 
-    def __init__(self, window: int = 100, sequences: int = 4, exponents: int | str = "all") -> None:
+    def __init__(
+        self, window: int = 100, sequences: int = 4, exponents: int | Literal["all"] = "all"
+    ) -> None:
         check_counts("lyapunov", window=window, sequences=sequences)
         if exponents != "all":
             check_counts("lyapunov", exponents=exponents)
@@ -207,7 +210,9 @@ def log10_singular_values(factors_Bnn: Sequence[Tensor]) -> Tensor:
     product itself is formed only where its singular values differ so little that an SVD has them
     all. Directions that are lost on the way are -inf.
     """
-    factors, before, rank_B = list(factors_Bnn), None, None
+    factors = list(factors_Bnn)
+    logs_Bn: Tensor | None = None
+    rank_B: Tensor | None = None
     for _ in range(SWEEPS):
         frame_Bnn, triangles, diagonals = torch.eye(factors[0].shape[-1]).to(factors[0]), [], []
         for factor_Bnn in factors:
@@ -219,17 +224,19 @@ def log10_singular_values(factors_Bnn: Sequence[Tensor]) -> Tensor:
             close = _close_together(factors, diagonals)
             if close is not None:
                 return close
-        logs_Bn = sum(t.diagonal(dim1=-2, dim2=-1).abs().log10() for t in triangles)
+        each = (t.diagonal(dim1=-2, dim2=-1).abs().log10() for t in triangles)
+        before, logs_Bn = logs_Bn, sum(each, start=torch.zeros(()))
         if before is not None and torch.allclose(logs_Bn, before, rtol=0, atol=CLOSE):
             break
-        before = logs_Bn
         factors = [triangle.mT for triangle in reversed(triangles)]
+    assert logs_Bn is not None  # there is at least one sweep
+    assert rank_B is not None
     ordered_Bn = logs_Bn.sort(-1, descending=True)[0]
     ranks_n = torch.arange(ordered_Bn.shape[-1], device=ordered_Bn.device)
     return torch.where(ranks_n < rank_B, ordered_Bn, -torch.inf)
 
 
-def _close_together(factors: Sequence[Tensor], diagonals: Sequence[Tensor]) -> Tensor | None:
+def _close_together(factors: Sequence[Tensor], diagonals: list[Tensor]) -> Tensor | None:
     """By an SVD of the product, if all singular values lie within SVD_RANGE decades."""
     logs_Bn = torch.stack(diagonals).log10().sum(0)
     if not (logs_Bn.amax(-1) - logs_Bn.amin(-1) < SVD_RANGE).all():

@@ -52,7 +52,7 @@ class SpectralRadius:
 
 def recurrent_matrices(stack: nn.Module) -> dict[str, Tensor]:
     """Name -> [n, n]."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for path, module in stack.named_modules():
         if "parametrizations" in path:
             continue

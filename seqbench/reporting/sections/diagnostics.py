@@ -161,7 +161,7 @@ def caption(view: View) -> str:
     if picture.floor is not None:
         told.append("Lines that leave a panel go on below.")
     if odd_values(view):
-        told.append("Triangles at an edge: infinite" + (", or exactly 0." * picture.log or "."))
+        told.append("Triangles at an edge: infinite" + (", or exactly 0." if picture.log else "."))
     every = view.rows["length"].nunique()
     if every > len(lengths):
         told.append(f"Shown: the longest {len(lengths)} of {every} lengths.")

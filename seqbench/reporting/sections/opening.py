@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def fall_rows(study: Study) -> list[list[str]]:
     return [[c, *(each.get((c, length), DASH) for length in lengths)] for c in study.labels]
 
 
-def _fall(row) -> str:
+def _fall(row: Any) -> str:
     start = decades(row.s_start)
     when = "" if math.isinf(row.fell_at) else f" at step {row.fell_at:,.0f}"
     return f"{start}; fell {row.fell}/{row.trials}{when}; solved {row.solved}/{row.trials}"
