@@ -88,3 +88,12 @@ def test_every_key_of_a_card_is_documented_with_its_default():
             assert cards.tomllib.loads(f"x = {row[1]}")["x"] == field.default, name
     for name in (*cards.Task.model_fields, *cards.Cell.model_fields):
         assert name in page, name
+
+
+def test_the_citation_names_the_version_that_is_built():
+    project = cards.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {project['version']}\n" in citation
+    assert re.search(
+        rf"^## {re.escape(project['version'])} ", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )

@@ -84,7 +84,7 @@ def gradient_flow(
         kind: "layer" for a whole-sequence layer that is not an nn.RNNBase.
 
     Returns:
-        A DataFrame, one row for each layer (0 first), lag and part of the state. Columns: anchor
+        A DataFrame, one row for each layer (0 first), lag and part of the state, of columns anchor
         (T), layer, time (the boundary after so many steps), lag (T - time, in steps), state ("h",
         "c", "s2", ..., and "all" together), log10_norm (mean over the examples whose norm is
         finite and not 0), log10_p10 and log10_p90 (percentiles over examples, an exact zero
