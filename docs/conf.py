@@ -1,4 +1,4 @@
-"""The documentation as a site: `make docs`. The pages are those of the repository, the README first."""
+"""The documentation as a site: `make docs`. Its pages are the repository's, the README first."""
 
 import re
 import shutil
