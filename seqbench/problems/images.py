@@ -92,7 +92,7 @@ class Images(Classification):
         return self._batch("training", torch.randint(0, count, (batch_size,), generator=generator))
 
     def held_out(self, part: str, size: int, generator: Generator) -> Batch:
-        """`size` different images of the part "validation" or "test", or all if there are no more."""
+        """`size` different images of the part "validation" or "test", at most all of them."""
         count = len(self.parts[part].classes)
         return self._batch(part, torch.randperm(count, generator=generator)[:size])
 

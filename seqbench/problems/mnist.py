@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,11 @@ def load(name: str, data_dir: str | None = None) -> np.ndarray:
                 "without .gz"
             )
     try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError) as error:
+        content = file.read_bytes()
+        content = gzip.decompress(content) if file.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{file}: can't be read: {error}\nallowed: {name}, gzip or plain"
+            f"{file}: can't be read: {error}\nallowed: {name}, packed or not"
         ) from None
     if hashlib.sha256(content).hexdigest() != FILES[name]:
         raise InputError(

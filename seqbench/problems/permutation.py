@@ -41,7 +41,7 @@ class RandomPermutation(Classification):
         self.steps = check_length(length, 3, "random_permutation") - 1
         self.baselines = {
             "one of the two": Baseline(math.log(2), 0.5),
-            "knowing nothing": Baseline(math.log(SYMBOLS), 1 / SYMBOLS),
+            "any symbol": Baseline(math.log(SYMBOLS), 1 / SYMBOLS),
         }
 
     def sample(self, batch_size: int, generator: Generator) -> Batch:

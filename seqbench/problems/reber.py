@@ -53,7 +53,7 @@ class EmbeddedReber(Classification):
         self.steps = length - 2
         self.baselines = {
             "T or P": Baseline(math.log(2), 0.5),
-            "knowing nothing": Baseline(math.log(7), 1 / 7),
+            "any symbol": Baseline(math.log(7), 1 / 7),
         }
         between = length - FRAME
         arrives = _arrival(between)  # [between + 1, states]
