@@ -44,6 +44,10 @@ class Compiled:
     """
 
     def __init__(self, stack: nn.Module, inputs_tBI: Tensor) -> None:
+        if getattr(stack, "embedding", None) is not None:
+            raise ValueError(
+                "training.compile = true: inputs that are tokens can't be compiled; allowed: false"
+            )
         self.stack, self.shape = stack, inputs_tBI.shape
         each = [written_out(layer) for layer in stack.layers]
         self.weights = [weights for weights, _ in each]

@@ -39,7 +39,8 @@ def precision(model: nn.Module, inputs: Tensor) -> str:
     """What the flow of a model is measured in: "float64", or the model's own, as "float32"."""
     with measuring(model):
         widened_too = in_float64(model, inputs)[0] is not model
-    return "float64" if widened_too else str(inputs.dtype).removeprefix("torch.")
+    own = inputs.dtype if inputs.is_floating_point() else torch.get_default_dtype()
+    return "float64" if widened_too else str(own).removeprefix("torch.")
 
 
 def _is_number(x: Tensor) -> bool:

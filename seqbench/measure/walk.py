@@ -102,7 +102,8 @@ class Walk:
 
     Args:
         model: has a method `chain(inputs)`; see `seqbench.engine.chain.Chain`.
-        inputs: a batch, [T, B, I]; R is B or a multiple of it, row r showing example r % B.
+        inputs: a batch, [T, B, I] or [T, B] tokens; R is B or a multiple of it, row r showing
+            example r % B.
         direct: the gradient of the objective with respect to the outputs of a stretch of steps.
         anchors_R: [R], the step, counted from 1, that each row's lags count from.
 
@@ -114,7 +115,7 @@ class Walk:
         self.direct, self.anchors = direct, anchors_R
         self.copies = len(anchors_R) // inputs.shape[1]
         self.chain = model.chain(inputs)
-        self.rows = model.chain(inputs.repeat(1, self.copies, 1))
+        self.rows = model.chain(torch.cat([inputs] * self.copies, 1))
         self.start = self.chain.start()
         parts = self.chain.parts()
         self.parts = [part for part in parts if part.name]

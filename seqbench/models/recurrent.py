@@ -38,14 +38,24 @@ class Unroll(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers on top of each other; the state is a tuple of the layers' own states."""
+    """Layers on top of each other; the state is a tuple of the layers' own states.
 
-    def __init__(self, layers: list[nn.Module]) -> None:
+    Args:
+        layers: bottom first.
+        embedding: what inputs that are tokens, [T, B], become before the first layer.
+    """
+
+    def __init__(self, layers: list[nn.Module], embedding: nn.Embedding | None = None) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.embedding = embedding
 
-    def forward(self, x_TBI: Tensor, states: Any = None) -> tuple[Tensor, tuple]:
-        after = []
+    def embed(self, inputs: Tensor) -> Tensor:
+        """What the first layer is given, [T, B, I]: tokens embedded, anything else as it is."""
+        return inputs if self.embedding is None else self.embedding(inputs)
+
+    def forward(self, inputs: Tensor, states: Any = None) -> tuple[Tensor, tuple]:
+        x_TBI, after = self.embed(inputs), []
         for i, layer in enumerate(self.layers):
             x_TBI, state = layer(x_TBI, None if states is None else states[i])
             after.append(state)
@@ -212,6 +222,7 @@ def build(
     input_size: int,
     hidden_size: int,
     output_size: int,
+    vocabulary: int = 0,
     layers: int = 1,
     kind: str | None = None,
     options: dict[str, Any] | None = None,
@@ -220,15 +231,18 @@ def build(
 
     Args:
         cls: called as cls(input_size, hidden_size, **options) for each layer.
+        vocabulary: inputs are so many tokens, each embedded as a vector of hidden_size; 0: they are
+            vectors of input_size.
 
     Raises:
         InputError: an option's value that a bundled cell refuses, or a layer that can't be run.
     """
-    built, width = [], input_size
+    embedding = nn.Embedding(vocabulary, hidden_size) if vocabulary else None
+    built, width = [], hidden_size if vocabulary else input_size
     for _ in range(layers):
         layer = as_layer(cls(width, hidden_size, **(options or {})), kind)
         layer.eval()  # a batch of one is enough to see how wide the outputs are
         with torch.no_grad():
             width = layer(torch.zeros(1, 1, width), None)[0].shape[-1]
         built.append(layer.train())
-    return Model(Stack(built), nn.Linear(width, output_size))
+    return Model(Stack(built, embedding), nn.Linear(width, output_size))

@@ -58,4 +58,25 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.problems.denoising:Denoising",
         "recall ten symbols scattered in noise",
     ),
+    "selective_copying": (
+        "seqbench.problems.selective_copying:SelectiveCopying",
+        "recall tokens scattered in noise; option: tokens",
+    ),
+    "mqar": (
+        "seqbench.problems.mqar:MQAR",
+        "associative recall: pairs, then keys alone, which value; options: pairs, vocabulary",
+    ),
+    "flip_flop": (
+        "seqbench.problems.flip_flop:FlipFlop",
+        "which bit was written last; option: ignore",
+    ),
+    "state_tracking": (
+        "seqbench.problems.state_tracking:StateTracking",
+        "parity, and products in other small groups; option: group",
+    ),
+    "images": (
+        "seqbench.problems.images:Images",
+        "a digit, pixel by pixel or row by row; protocols: sequential, permuted; options: dataset, "
+        "data_dir",
+    ),
 }

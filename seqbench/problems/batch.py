@@ -26,12 +26,15 @@ class Batch:
     targets: Tensor
     weights: Tensor
 
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets, weights."""
+        return self.inputs, self.targets, self.weights
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        parts = (self.inputs, self.targets, self.weights)
         if device.type == "cuda":  # from pinned memory, so that nobody waits for the copy
-            return Batch(*(x.pin_memory().to(device, non_blocking=True) for x in parts))
-        return Batch(*(x.to(device) for x in parts))
+            return Batch(*(x.pin_memory().to(device, non_blocking=True) for x in self.parts()))
+        return Batch(*(x.to(device) for x in self.parts()))
 
     def scored_steps(self) -> Tensor:
         """0-based steps at which at least one sequence is scored, [S], ascending."""
@@ -106,6 +109,13 @@ class Capabilities:
     Attributes:
         train_set: how many training sequences there are, over and over in the same order; 0: every
             batch is fresh.
+        vocabulary: inputs are tokens 0..vocabulary-1, [T, B], which the model embeds; 0: [T, B, I].
+        answers: outputs [S, B, O] at some scored steps -> what `score` needs of them, [S, B, ...],
+            for a problem whose outputs over a whole evaluation set would not fit.
+        held_out: (part, size, generator) -> Batch of at most `size` different sequences of the part
+            "validation" or "test", for finite data: `sample` then draws training data alone,
+            evaluations while training see the validation part, and the test part is seen at the
+            end.
         symbols: names of the symbols that one-hot columns or tokens stand for.
         channels: names of the columns of real-valued inputs.
         classes: names of the classes that are asked for.
@@ -115,6 +125,9 @@ class Capabilities:
     """
 
     train_set: int = 0
+    vocabulary: int = 0
+    answers: Callable[[Tensor], Tensor] | None = None
+    held_out: Callable[[str, int, torch.Generator], Batch] | None = None
     symbols: Sequence[str] = ()
     channels: Sequence[str] = ()
     classes: Sequence[str] = ()

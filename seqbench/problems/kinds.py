@@ -117,9 +117,13 @@ class Classification(_AskedLast):
         """Cross-entropy, [S, N, O] and [S, N] -> [S, N]."""
         return cross_entropy(outputs, targets)
 
-    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
+    def answers(self, outputs: Tensor) -> Tensor:
+        """The likeliest class, [S, N, O] -> [S, N]."""
+        return outputs.argmax(-1)
+
+    def score(self, answers: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
         """Share right, share learned."""
-        right = (outputs.argmax(-1) == targets)[weights > 0].double().mean().item()
+        right = (answers == targets)[weights > 0].double().mean().item()
         nothing = next(iter(self.baselines.values())).score
         return {"score": right, "share_learned": share_learned(nothing, right, 1.0)}
 

@@ -65,10 +65,6 @@ class MQAR(Classification):
         weights_TB = torch.zeros(T, B).scatter_(0, asked_nB, 1.0)
         return Batch(tokens_TB, targets_TB, weights_TB)
 
-    def answers(self, outputs: Tensor) -> Tensor:
-        """The likeliest token of each scored step: all V outputs would not fit."""
-        return outputs.argmax(-1)
-
     def anchors(self, batch: Batch) -> list[Tensor]:
         """Of each sequence the query with the shortest and the one with the longest way back."""
         steps_nB, lags_nB = self._queries(batch)

@@ -45,9 +45,9 @@ class NoiseFree(Classification):
         inputs_TBI = one_hot(whole[:-1], self.input_size)
         return Batch(inputs_TBI, whole[1:], torch.ones(self.steps, batch_size))
 
-    def score(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
+    def score(self, answers: Tensor, targets: Tensor, weights: Tensor) -> dict[str, float]:
         """Share of last symbols right, share learned."""
-        score = (outputs[-1].argmax(-1) == targets[-1]).double().mean().item()
+        score = (answers[-1] == targets[-1]).double().mean().item()
         return {"score": score, "share_learned": share_learned(0.5, score, 1.0)}
 
     def needed_lags(self, batch: Batch) -> list[Tensor]:

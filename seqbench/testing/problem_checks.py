@@ -139,7 +139,7 @@ def shapes(subject: ProblemSubject) -> str:
         wanted = (T, size) if can.vocabulary else (T, size, problem.input_size)
         if tuple(batch.inputs.shape) != wanted:
             raise Fault(f"inputs are {list(batch.inputs.shape)}, not {list(wanted)}")
-        if T > problem.steps:
+        if problem.steps < T:
             raise Fault(f"{T} steps, more than steps = {problem.steps}")
         real = batch.targets.is_floating_point()
         if batch.targets.shape[:2] != (T, size) or batch.targets.ndim != 2 + real:
@@ -169,7 +169,7 @@ def dtype(subject: ProblemSubject) -> None:
         wanted = torch.int64 if tokens else torch.float32
         if x.dtype != wanted:
             raise Fault(f"{name} are {x.dtype}, not {wanted}")
-        if tokens and not (0 <= int(x.min()) and int(x.max()) < most):
+        if tokens and not (int(x.min()) >= 0 and int(x.max()) < most):
             raise Fault(f"{name} go from {int(x.min())} to {int(x.max())}, not 0 to {most - 1}")
         if not x.isfinite().all():
             raise Fault(f"{name} are not all finite")

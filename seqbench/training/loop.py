@@ -29,7 +29,8 @@ from seqbench.measure.state import precision
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
-from seqbench.training.objective import evaluate, gradient_of_loss
+from seqbench.training.evaluation import evaluate
+from seqbench.training.objective import gradient_of_loss
 from seqbench.training.optimizer import make_optimizer, rate_at
 
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
@@ -64,6 +65,7 @@ def make_model(trial: Trial, problem: Problem) -> Model:
             input_size=problem.input_size,
             hidden_size=trial.hidden_size,
             output_size=problem.output_size,
+            vocabulary=capabilities(problem).vocabulary,
             layers=trial.cell.layers,
             kind=trial.cell.kind,
             options=trial.cell.options,
@@ -162,8 +164,10 @@ class _Run:
 
     def typical_inputs(self) -> Tensor:
         """As large as a training batch's."""
-        size = (self.problem.steps, self.trial.training.batch_size, self.problem.input_size)
-        return torch.zeros(size, device=self.device)
+        size = (self.problem.steps, self.trial.training.batch_size)
+        if capabilities(self.problem).vocabulary:
+            return torch.zeros(size, dtype=torch.int64, device=self.device)
+        return torch.zeros(*size, self.problem.input_size, device=self.device)
 
     def over(self) -> bool:
         """Whether there is nothing left to learn."""

@@ -1,4 +1,4 @@
-"""A model on a problem: the training loss and its gradient, the evaluation.
+"""A model on a problem: the training loss and its gradient.
 
 Shapes: T steps, B sequences, I inputs, H outputs of the layer, O outputs of the readout.
 """
@@ -10,13 +10,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqbench.engine.chain import backpropagate, even_edges
+from seqbench.engine.chain import backpropagate
 from seqbench.engine.cut import Cut
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
-EVALUATION_CHUNK = 250  # sequences, and
-EVALUATION_STRETCH = 1000  # steps at a time, to bound memory
+# The readout's outputs at scored steps that no sequence's weight asks for: where there are more of
+# them than this, the scored sequences are picked one by one.
+WASTE = 2**18
+
+# What picks the scored outputs of a stretch: steps; or steps and sequences, as many of either.
+Pick = slice | Tensor | tuple[Tensor, Tensor]
 
 
 def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> Tensor:
@@ -45,15 +49,14 @@ class ScoredLoss:
     def __init__(self, model: Model, problem: Problem, batch: Batch, cut: Cut) -> None:
         self.readout, self.problem = model.readout, problem
         device = model.readout.weight.device
-        scored_S = batch.scored_steps()
-        weights_TB = batch.loss_weights() / batch.weights.shape[1]
+        weights_TB, outputs = batch.weights, problem.output_size
         self.batch = batch.to(device)
         chain = model.chain(self.batch.inputs, cut.layer)
         bounds = list(pairwise(cut.edges(chain.length)))
         self.links = [chain.link(start, stop) for start, stop in bounds]
         self.steps = [chain.shown(start, stop) for start, stop in bounds]
-        self.picks = [_pick(scored_S, steps, device) for steps in self.steps]
-        self.weights_TB = weights_TB.to(device)
+        self.picks = [picked(weights_TB[steps], outputs, device) for steps in self.steps]
+        self.weights_TB = (batch.loss_weights() / weights_TB.shape[1]).to(device)
         self.total = torch.zeros((), device=device)
 
     def direct(self, i: int, outputs_tBH: Tensor) -> Tensor | None:
@@ -63,49 +66,33 @@ class ScoredLoss:
         if pick is None:
             return None
         leaf = outputs_tBH.detach().requires_grad_()
-        targets = self.batch.targets[steps][pick]
-        losses_SB = self.problem.loss(self.readout(leaf[pick]), targets)
-        term = (losses_SB * self.weights_TB[steps][pick]).sum()
+        targets = take(self.batch.targets[steps], pick)
+        losses_SB = self.problem.loss(self.readout(take(leaf, pick)), targets)
+        term = (losses_SB * take(self.weights_TB[steps], pick)).sum()
         term.backward()
         self.total = self.total + term.detach()
         return leaf.grad
 
 
-def _pick(scored_S: Tensor, steps: slice, device: torch.device) -> slice | Tensor | None:
-    """What picks the scored ones among some steps: None if there are none, a slice if they are in
-    a row."""
-    first, last = torch.searchsorted(scored_S, torch.tensor([steps.start, steps.stop])).tolist()
-    here_S = scored_S[first:last] - steps.start
-    if not len(here_S):
+def picked(weights_tB: Tensor, outputs: int, device: torch.device) -> Pick | None:
+    """What picks the scored outputs among those of some steps; None if there are none.
+
+    Args:
+        weights_tB: on the CPU.
+        outputs: how many numbers the readout has for each.
+    """
+    scored_tB = weights_tB > 0
+    steps_S = scored_tB.any(1).nonzero().squeeze(1)
+    if not len(steps_S):
         return None
-    if int(here_S[-1]) - int(here_S[0]) + 1 == len(here_S):
-        return slice(int(here_S[0]), int(here_S[-1]) + 1)
-    return here_S.to(device, non_blocking=True)
+    if (len(steps_S) * scored_tB.shape[1] - int(scored_tB.sum())) * outputs > WASTE:
+        steps_K, sequences_K = scored_tB.nonzero(as_tuple=True)
+        return steps_K.to(device), sequences_K.to(device)
+    if int(steps_S[-1]) - int(steps_S[0]) + 1 == len(steps_S):
+        return slice(int(steps_S[0]), int(steps_S[-1]) + 1)
+    return steps_S.to(device, non_blocking=True)
 
 
-@torch.no_grad()
-def evaluate(model: Model, problem: Problem, batch: Batch) -> dict[str, float]:
-    """The loss and the problem's numbers over a whole set, which is on the model's device."""
-    steps = batch.scored_steps()
-    model.eval()
-    outputs = [
-        _scored_outputs(model, inputs, steps)
-        for inputs in batch.inputs.split(EVALUATION_CHUNK, dim=1)
-    ]
-    model.train()
-    outputs_SNO, targets = torch.cat(outputs, 1), batch.targets[steps]
-    losses_SN = problem.loss(outputs_SNO, targets) * batch.loss_weights()[steps]
-    numbers = problem.score(outputs_SNO, targets, batch.weights[steps])
-    loss = losses_SN.sum(0).double().mean().item()
-    return {"loss": loss} | {name: float(number) for name, number in numbers.items()}
-
-
-def _scored_outputs(model: Model, inputs_TBI: Tensor, steps_S: Tensor) -> Tensor:
-    """The readout at the scored steps, [S, B, O]; a stretch at a time, to bound memory."""
-    chain, found, state = model.chain(inputs_TBI), [], None
-    for start, stop in pairwise(even_edges(chain.length, EVALUATION_STRETCH)):
-        outputs_tBH, state = chain.link(start, stop)(state)
-        steps = chain.shown(start, stop)
-        here_S = steps_S[(steps_S >= steps.start) & (steps_S < steps.stop)] - steps.start
-        found.append(model.readout(outputs_tBH[here_S]))
-    return torch.cat(found)
+def take(x_tB: Tensor, pick: Pick) -> Tensor:
+    """The picked ones, [S, B, ...]; where sequences are picked one by one, [K, 1, ...]."""
+    return x_tB[pick][:, None] if isinstance(pick, tuple) else x_tB[pick]

@@ -14,7 +14,8 @@ from seqbench.engine.chain import Part
 from seqbench.engine.cut import Cut, choose
 from seqbench.measure.flow import probe_flow
 from seqbench.problems.batch import Batch
-from seqbench.training.objective import evaluate, gradient_of_loss
+from seqbench.training.evaluation import evaluate
+from seqbench.training.objective import gradient_of_loss
 
 WIDTHS = [4, 6, 5, 7, 3]
 

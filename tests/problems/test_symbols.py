@@ -111,7 +111,7 @@ def test_noise_free_baseline_is_what_one_without_memory_earns():
     )
     guess = torch.zeros(12, 20_000, 13)
     guess[-1, :, 0] = 1.0
-    numbers = problem.score(guess, batch.targets, batch.weights)
+    numbers = problem.score(problem.answers(guess), batch.targets, batch.weights)
     assert numbers["score"] == pytest.approx(told.score, abs=0.02)
     assert numbers["share_learned"] < 0.04
 

@@ -14,7 +14,8 @@ from seqbench.problems.adding import Adding
 from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 from seqbench.training.batches import Batches, generator, make_problem
-from seqbench.training.objective import evaluate, gradient_of_loss
+from seqbench.training.evaluation import evaluate
+from seqbench.training.objective import gradient_of_loss
 
 CARD = """
 name = "tiny"

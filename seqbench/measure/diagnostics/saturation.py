@@ -38,9 +38,9 @@ class Saturation:
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """By layer and gate."""
-        found, inputs = {}, moment.batch.inputs
-        layers = moment.model.stack.layers
+        found, layers = {}, moment.model.stack.layers
         with torch.no_grad(), measuring(moment.model):
+            inputs = moment.model.stack.embed(moment.batch.inputs)
             for number, layer in enumerate(layers):
                 outputs = layer(inputs, None)[0]
                 prefix = f"layer {number}, " if len(layers) > 1 else ""
