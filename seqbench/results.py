@@ -2,7 +2,8 @@
 
     runs/adding/task.toml                      the task as it was resolved
     runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
-                                               diagnostics.parquet, trial.json (last)
+                                               diagnostics.parquet, lengths.parquet; trial.json
+                                               (last)
     runs/adding/tuning/                        a run itself: see seqbench.sweep.tuning
 
 Parquet and JSON only: opening a run that somebody sent you never runs code.
@@ -35,6 +36,8 @@ CURVE_COLUMNS = [*AXES, "step", "loss", "score", "gradient_norm"]
 FLOW_COLUMNS = [*AXES, *["step", "source", "anchor", "layer", "time", "lag", "state"]]
 FLOW_COLUMNS += ["log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite"]
 DIAGNOSTIC_COLUMNS = [*AXES, "step", "diagnostic", "quantity", "index", "value"]
+LENGTH_COLUMNS = [*AXES, "step", "evaluated_length", "data", "loss", "score"]
+LENGTH_COLUMNS += ["baseline", "baseline_score"]
 TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
@@ -51,6 +54,8 @@ class Results:
         curves: a row a trial and evaluation.
         flow: a row a trial, recorded step, source, anchor, layer, boundary and part of the state.
         diagnostics: a row a trial and reading; empty where the card asks for none.
+        lengths: a row a trial, recorded step and evaluated length; data: "fresh" sequences, or the
+            "test" part of finite data; empty where the card asks for no other lengths.
         records: folder -> what trial.json says, for those that have one.
     """
 
@@ -60,6 +65,7 @@ class Results:
     curves: pd.DataFrame
     flow: pd.DataFrame
     diagnostics: pd.DataFrame
+    lengths: pd.DataFrame
     records: dict[str, dict[str, Any]]
 
     @cached_property
@@ -87,7 +93,7 @@ def load(path: str | Path) -> Results:
         raise InputError(
             f"{path} is not a run: it has no task.toml\nallowed: a folder that `seqbench run` wrote"
         )
-    records, rows, curves, flows, diagnostics = {}, [], [], [], []
+    records, rows, curves, flows, diagnostics, lengths = {}, [], [], [], [], []
     for trial in task.trials():
         record = read_record(path, trial)
         axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
@@ -101,6 +107,8 @@ def load(path: str | Path) -> Results:
             flows.append(_read(folder / "flow.parquet").assign(**axes))
             if (folder / "diagnostics.parquet").is_file():
                 diagnostics.append(_read(folder / "diagnostics.parquet").assign(**axes))
+            if (folder / "lengths.parquet").is_file():
+                lengths.append(_read(folder / "lengths.parquet").assign(**axes))
     return Results(
         path=path,
         task=task,
@@ -108,6 +116,7 @@ def load(path: str | Path) -> Results:
         curves=_join(curves, CURVE_COLUMNS),
         flow=_join(flows, FLOW_COLUMNS),
         diagnostics=_join(diagnostics, DIAGNOSTIC_COLUMNS),
+        lengths=_join(lengths, LENGTH_COLUMNS),
         records=records,
     )
 

@@ -20,7 +20,7 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
     Raises:
         InputError: anything else differs; names the first key.
     """
-    for key in ("name", "first_seed"):
+    for key in ("name", "first_seed", "evaluate_lengths"):
         if getattr(stored, key) != getattr(asked, key):
             raise _differs(where, key, getattr(stored, key), getattr(asked, key))
     for key, old, new in differences(stored, asked):

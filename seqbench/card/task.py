@@ -52,6 +52,7 @@ class Trial(Table):
     seed: int = Field(ge=0)
     training: Training
     recording: Recording
+    evaluate_lengths: list[PositiveInt] = Field(default=[])
 
     @property
     def hidden_size(self) -> int:
@@ -111,6 +112,7 @@ class Task(Table):
     Attributes:
         name, lengths, seeds, cells, problem, training, recording: what is run; `seeds` trials of
             each cell and length, numbered from first_seed.
+        evaluate_lengths: lengths at which each trained model is evaluated too.
         tuning: how each cell that has no learning rate of its own gets one; None: they all have the
             one of [training].
         description, paper, deviations: for people; nothing that is computed depends on them.
@@ -121,6 +123,7 @@ class Task(Table):
     paper: str = ""
     deviations: list[str] = Field(default=[])
     lengths: list[PositiveInt] = Field(min_length=1)
+    evaluate_lengths: list[PositiveInt] = Field(default=[])
     seeds: PositiveInt
     first_seed: int = Field(default=0, ge=0)
     cells: list[Cell] = Field(min_length=1)
@@ -129,7 +132,7 @@ class Task(Table):
     tuning: Tuning | None = None
     recording: Recording = Recording()
 
-    _each_length_once = field_validator("lengths")(each_once)
+    _each_length_once = field_validator("lengths", "evaluate_lengths")(each_once)
 
     @field_validator("cells")
     @classmethod
@@ -150,6 +153,7 @@ class Task(Table):
             "problem": self.problem,
             "training": self.training,
             "recording": self.recording,
+            "evaluate_lengths": self.evaluate_lengths,
         }
         return [
             Trial(cell=cell, length=length, seed=seed, **shared)

@@ -9,6 +9,7 @@ from seqbench.errors import InputError
 from seqbench.measure.diagnostics import instruments
 from seqbench.sweep.widths import with_widths
 from seqbench.training.batches import make_problem
+from seqbench.training.lengths import other_problems
 from seqbench.training.loop import make_model
 
 # What the suite hands to a constructor itself.
@@ -59,6 +60,8 @@ def build_once(task: Task) -> None:
         plugins.check_options(cls, table.options, RESERVED[table.registry], where)
     trials = task.trials()
     problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
+    for length, problem in problems.items():
+        other_problems(trials[0].model_copy(update={"length": length}), problem)
     instruments.make(task.recording.diagnostics, problems[trials[0].length])
     for cell in task.cells:
         first = next(trial for trial in trials if trial.cell == cell)

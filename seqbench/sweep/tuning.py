@@ -39,6 +39,7 @@ def grid(task: Task, cells: list[Cell]) -> Task:
             "description": f"Which learning rate serves which cell of the task {task.name}?",
             "cells": tried,
             "lengths": task.tuning.lengths,
+            "evaluate_lengths": [],
             "seeds": task.tuning.seeds,
             "first_seed": task.tuning.first_seed,
             "tuning": None,

@@ -42,6 +42,8 @@ def execute(job: Job) -> Iterator[Stepped | Finished]:
         frames = {"curves": outcome.curves, "flow": outcome.flow}
         if len(outcome.diagnostics):
             frames["diagnostics"] = outcome.diagnostics
+        if len(outcome.lengths):
+            frames["lengths"] = outcome.lengths
         tables = {name: results.as_parquet(frame) for name, frame in frames.items()}
     except (Exception, SystemExit) as error:
         message = _printable(plugins.own_words(error))

@@ -30,9 +30,11 @@ from seqbench.models.recurrent import Model, build
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
 from seqbench.training.evaluation import evaluate
+from seqbench.training.lengths import Lengths
 from seqbench.training.objective import gradient_of_loss
 from seqbench.training.optimizer import make_optimizer, rate_at
 
+MOST_NEEDS = 8  # that a record tells one by one
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
 
 
@@ -48,12 +50,14 @@ class Outcome:
         curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
         flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
         diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
+        lengths: a row for each recorded step and evaluated length; see `seqbench.training.lengths`.
     """
 
     summary: dict[str, Any]
     curves: pd.DataFrame
     flow: pd.DataFrame
     diagnostics: pd.DataFrame
+    lengths: pd.DataFrame
 
 
 def make_model(trial: Trial, problem: Problem) -> Model:
@@ -138,6 +142,7 @@ class _Run:
         self.u_CO = cotangents(problem.output_size, probe_draws)
         self.watch = _Watch()
         self.readings = Readings(instruments.make(trial.recording.diagnostics, problem), trial)
+        self.lengths = Lengths(trial, problem, device)
         self.losses: list[Tensor] = []  # since the last evaluation, on the device
         self.norms: list[Tensor] = []
 
@@ -154,12 +159,15 @@ class _Run:
                 self.record(step)
             else:
                 self.readings.at_record(self.moment(step), flow=False)
+            if step % self.trial.recording.every == 0:
+                self.lengths.look(self.model, step)
             if step == training.steps or self.over():
                 break
             step += 1
             self.step(step)
         self.record(step)
         self.readings.at_record(self.moment(step), flow=True, last=True)
+        self.lengths.look(self.model, step, last=True)
         return self.outcome(step, time.perf_counter() - started)
 
     def typical_inputs(self) -> Tensor:
@@ -223,10 +231,13 @@ class _Run:
         self.record_around_passing(step, numbers["loss"])
 
     def evaluation_batch(self) -> Batch:
-        """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too."""
-        if capabilities(self.problem).train_set:
+        """Fresh sequences; a problem with a fixed training set has a fixed evaluation set too, one
+        with held-out parts its validation part."""
+        size, can = self.trial.training.eval_size, capabilities(self.problem)
+        if can.train_set or can.held_out:
             self.evaluations.manual_seed(seed_for("evaluation", self.trial))
-        size = self.trial.training.eval_size
+        if can.held_out:
+            return can.held_out("validation", size, self.evaluations).to(self.device)
         return self.problem.sample(size, self.evaluations).to(self.device)
 
     def first_broken_step(self, step: int, loss: float) -> int | None:
@@ -299,18 +310,26 @@ class _Run:
             **self.cut.summary(),
         }
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
-        return Outcome(summary, curves, flow.reset_index(drop=True), self.readings.table())
+        flow, readings = flow.reset_index(drop=True), self.readings.table()
+        return Outcome(summary, curves, flow, readings, pd.DataFrame(self.lengths.rows))
 
     def needed_lags(self) -> list[dict[str, Any]]:
-        """For each anchor: smallest, median and largest needed lag over the probe, by need."""
+        """For each anchor: smallest, median and largest needed lag over the probe, by need; of many
+        needs the nearest, the middle and the farthest."""
         anchors = self.problem.anchors(self.probe)
         return [
             {
                 "anchor": int(anchor_B.max()),
                 "lags": [
                     [int(lag_B.min()), float(lag_B.double().median()), int(lag_B.max())]
-                    for lag_B in lags_Bn.unbind(1)
+                    for lag_B in _a_few(lags_Bn).unbind(1)
                 ],
             }
             for anchor_B, lags_Bn in zip(anchors, self.problem.needed_lags(self.probe), strict=True)
         ]
+
+
+def _a_few(lags_Bn: Tensor) -> Tensor:
+    if lags_Bn.shape[1] <= MOST_NEEDS:
+        return lags_Bn
+    return lags_Bn.sort(1).values[:, [0, lags_Bn.shape[1] // 2, -1]]
