@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqbench.analysis.shapes import READ_OFF, longest_needs
+from seqbench.analysis.opening import OPEN
+from seqbench.analysis.shapes import READ_OFF, TRIAL, longest_needs
 from seqbench.analysis.statistics import median, wilson
 from seqbench.card.status import FINISHED, Status
 from seqbench.results import Results
+
+LAST = 3  # evaluations that a final value is the mean of, as in a trial's summary
 
 
 def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +24,8 @@ def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
         seeds and how many ended how; solved_low, solved_high: Wilson interval over the finished
         ones; steps_to_solve: median over the finished ones, unsolved = inf; half_life_* and
         horizon_*: medians over the seeds that have a record, inf = not within largest_lag; *_low:
-        the lower of the two middle values, where the other one is infinite.
+        the lower of the two middle values, where the other one is infinite; share_learned at the
+        end, where the problem says what that is.
     """
     needs, rows = longest_needs(results), []
     for (cell, length), group in results.trials.groupby(["cell", "length"], sort=False):
@@ -47,7 +51,19 @@ def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
                 "needed_lag": needs.get(length, np.nan),
             }
         )
-    return pd.DataFrame(rows).merge(_at_the_ends(results, offs), on=["cell", "length"], how="left")
+    table = pd.DataFrame(rows).merge(_at_the_ends(results, offs), on=["cell", "length"], how="left")
+    learned = _learned(results)
+    return table if learned is None else table.merge(learned, on=["cell", "length"], how="left")
+
+
+def _learned(results: Results) -> pd.DataFrame | None:
+    """share_learned at the end of training, median over seeds; None where the problem has none."""
+    curves = results.curves
+    if "share_learned" not in curves or curves["share_learned"].isna().all():
+        return None
+    last = curves.sort_values("step").groupby(TRIAL)["share_learned"]
+    each = last.apply(lambda values: values.tail(LAST).mean(skipna=False))
+    return each.groupby(["cell", "length"]).median().reset_index()
 
 
 def _at_the_ends(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
@@ -149,6 +165,22 @@ def overview(
         column = levels[at] if at in levels else pd.Series(dtype=float)
         table[f"s_{at}"] = table["cell"].map(column).astype(float)
     return table.merge(longest[["cell", "longest", "undecided"]], on="cell", how="left")
+
+
+def started(table: pd.DataFrame, overview: pd.DataFrame) -> pd.DataFrame:
+    """Who starts with an open flow, and who solves it, at the card's largest length.
+
+    Args:
+        table: from `comparison`.
+        overview: from `overview`.
+
+    Returns:
+        cell, length, open, solves, for the cells that have a record before training.
+    """
+    known = overview.dropna(subset=["s_start"])[["cell", "length", "s_start"]]
+    both = known.merge(table[["cell", "length", "solved", "seeds"]], on=["cell", "length"])
+    both = both.assign(open=both["s_start"] >= OPEN, solves=2 * both["solved"] >= both["seeds"])
+    return both[["cell", "length", "open", "solves"]]
 
 
 def without_folder(spec: str) -> str:

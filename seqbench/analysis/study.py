@@ -6,7 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from seqbench.analysis import comparison, falling, opening, rates, readings, shapes
+from seqbench.analysis import comparison, falling, opening, rates, readings, shapes, statistics
 from seqbench.results import Results
 
 
@@ -60,6 +60,16 @@ class Study:
     def overview(self) -> pd.DataFrame:
         """A line a cell: see `comparison.overview`."""
         return comparison.overview(self.results, self.offs, self.longest, self.cells)
+
+    @cached_property
+    def started(self) -> pd.DataFrame:
+        """Who starts with an open flow, and who solves it: see `comparison.started`."""
+        return comparison.started(self.comparison, self.overview)
+
+    @cached_property
+    def paired(self) -> pd.DataFrame:
+        """Each cell against the card's first, seed by seed: see `statistics.paired`."""
+        return statistics.paired(self.results.trials, self.labels[0])
 
     @cached_property
     def seconds(self) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from seqbench import plugins
 from seqbench.analysis.study import Study
 from seqbench.errors import InputError
@@ -12,6 +14,8 @@ from seqbench.reporting.blocks import Chapter, Part, Section
 from seqbench.results import Results, load, write_atomically
 
 __all__ = ["report"]
+
+FORMULA = tuple("=+-@\t\r")  # begins one in a spreadsheet
 
 
 def report(
@@ -74,7 +78,15 @@ def _section(given: str | type) -> Section:
 
 
 def _chapter(name: str, study: Study, sections: Sequence[Section]) -> Chapter:
-    parts = [Part(section.title, list(section.blocks(study))) for section in sections]
+    parts = [
+        Part(
+            section.title,
+            list(section.blocks(study)),
+            folded=getattr(section, "folded", False),
+            beside=getattr(section, "beside", False),
+        )
+        for section in sections
+    ]
     task = study.task
     return Chapter(name, task.name, task.description, [part for part in parts if part.blocks])
 
@@ -83,20 +95,33 @@ def _write(chapters: Sequence[Chapter], folder: Path) -> None:
     """Everything, the page last."""
     from seqbench.reporting import markdown, page, style, svg  # matplotlib takes a second
 
-    drawn: dict[str, str] = {}
+    drawn: dict[str, svg.Pictures] = {}
     for chapter in chapters:
         for file, table in chapter.tables().items():
             target = folder / "tables" / f"{file}.csv"
-            write_atomically(target, lambda to, table=table: table.to_csv(to, index=False))
+            write_atomically(target, lambda to, table=table: written(table).to_csv(to, index=False))
         for file, figure in chapter.figures().items():
             with style.drawing():
                 pictures = svg.pictures(figure.draw(), file)
-            drawn[file] = pictures.inline
+            drawn[file] = pictures
             _write_text(folder / "figures" / f"{file}.svg", pictures.svg)
             target = folder / "figures" / f"{file}.png"
             write_atomically(target, lambda to, png=pictures.png: to.write_bytes(png))
     _write_text(folder / "report.md", markdown.render(chapters))
     _write_text(folder / "index.html", page.render(chapters, drawn))
+
+
+def written(table: pd.DataFrame) -> pd.DataFrame:
+    """As a file has it: a text that a spreadsheet would take for a formula begins with a '."""
+    texts = table.select_dtypes(include=["object", "string"]).columns
+    return table.assign(
+        **{
+            name: table[name].map(
+                lambda text: f"'{text}" if isinstance(text, str) and text[:1] in FORMULA else text
+            )
+            for name in texts
+        }
+    )
 
 
 def _write_text(target: Path, text: str) -> None:

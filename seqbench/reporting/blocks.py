@@ -33,6 +33,26 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One place of a table that says more than a word.
+
+    Attributes:
+        text: what is read first.
+        detail: in small under it.
+        hint: on demand, where a format can; else it is left to the tables that have it.
+        value: what rows are sorted by.
+    """
+
+    text: str
+    detail: str = ""
+    hint: str = ""
+    value: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.detail}".strip()
+
+
+@dataclass(frozen=True)
 class Table:
     """Numbers: a CSV file, and how they are read.
 
@@ -44,15 +64,17 @@ class Table:
         align: "l" or "r" for each column.
         stubs: how many columns name a row; where the first repeats, it is written once.
         title: for those who do not see the heading above it.
+        groups: a heading for each row, said where it changes; none: there are none.
     """
 
     name: str = ""
     frame: pd.DataFrame | None = None
     heads: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
+    rows: Sequence[Sequence[str | Entry]] = ()
     align: str = ""
     stubs: int = 1
     title: str = ""
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,13 @@ Block = Text | Table | Figure | Fold
 
 
 class Section(Protocol):
-    """A class with a title; nothing to inherit, built without arguments."""
+    """A class with a title; nothing to inherit, built without arguments.
+
+    Attributes:
+        title: above it; "": none.
+        folded: whether it waits until somebody asks (optional; False).
+        beside: whether its blocks stand side by side where there is room (optional; False).
+    """
 
     title: str
 
@@ -99,10 +127,12 @@ class Section(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A section of a chapter, its blocks made."""
+    """A section of a chapter, its blocks made; the rest as in Section."""
 
     title: str
     blocks: Sequence[Block]
+    folded: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True)

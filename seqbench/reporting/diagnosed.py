@@ -127,6 +127,7 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _title(text: str) -> str:
     """In two lines where it would run into its neighbour."""
+    text = style.plain(text)
     if len(text) <= TITLE:
         return text
     middle = text.rfind(", ", 0, TITLE)

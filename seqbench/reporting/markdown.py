@@ -29,7 +29,7 @@ def _chapter(chapter: Chapter, level: str, name: str) -> Iterator[str]:
         yield from (plain(chapter.lead), "")
     for part in chapter.parts:
         if part.title:
-            yield from (f"{level}# {part.title}", "")
+            yield from (f"{level}# {plain(part.title)}", "")
         for block in part.blocks:
             yield from _block(block, chapter, f"{level}##", part.title)
     files = ", ".join(f"[{name}.csv](tables/{name}.csv)" for name in chapter.tables())
@@ -77,9 +77,13 @@ def _table(block: Table) -> Iterator[str]:
         return
     yield _row(block.heads)
     yield "|" + "|".join({"l": ":--", "r": "--:"}[side] for side in block.align) + "|"
-    before = None
-    for row in block.rows:
-        first, *rest = map(plain, row)
+    before = heading = None
+    for i, row in enumerate(block.rows):
+        if block.groups and block.groups[i] != heading:
+            heading = block.groups[i]
+            if heading:
+                yield _row([f"*{plain(heading)}*", *[""] * (len(row) - 1)])
+        first, *rest = (plain(str(entry)) for entry in row)
         new = block.stubs == 1 or first != before
         before = first
         yield _row([f"**{first}**" if new else "", *rest])

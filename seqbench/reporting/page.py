@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting.blocks import Block, Chapter, Table
+from seqbench.reporting.blocks import Block, Chapter, Entry, Table
+from seqbench.reporting.svg import Pictures
 from seqbench.reporting.words import join
 
 
-def render(chapters: Sequence[Chapter], svgs: Mapping[str, str]) -> str:
+def render(chapters: Sequence[Chapter], pictures: Mapping[str, Pictures]) -> str:
     """index.html.
 
     Args:
-        svgs: a figure's file -> the SVG that stands in the page.
+        pictures: by the figure's file.
     """
     environment = Environment(
         loader=PackageLoader("seqbench.reporting"),
@@ -25,12 +30,34 @@ def render(chapters: Sequence[Chapter], svgs: Mapping[str, str]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"inline": inline, "kind": kind, "stubs": stubs}
-    title = join(dict.fromkeys(chapter.title for chapter in chapters))
-    pictures = {file: Markup(svg) for file, svg in svgs.items()}
+    environment.filters |= {
+        "inline": inline,
+        "kind": kind,
+        "bodies": bodies,
+        "slug": slug,
+        "entry": entry,
+    }
+    looks = "".join(one.rules for one in pictures.values())
+    css, script = (_template(name) for name in ("style.css", "script.js"))
+    rules = f"{css}{looks}"
     return environment.get_template("page.html").render(
-        chapters=chapters, title=title, svgs=pictures
+        chapters=chapters,
+        title=join(dict.fromkeys(chapter.title for chapter in chapters)),
+        svgs={file: Markup(one.inline) for file, one in pictures.items()},
+        css=Markup(rules),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(rules)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
     )
+
+
+def _template(name: str) -> str:
+    return files("seqbench.reporting").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """What a content security policy allows to stand in a page: this text and no other."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def kind(block: Block) -> str:
@@ -47,11 +74,25 @@ def inline(text: str) -> Markup:
     return Markup("").join(shown)
 
 
-def stubs(table: Table) -> list[list[tuple[str, str]]]:
-    """Rows in groups that share their first cell, where two columns name a row."""
-    groups: list[list[Sequence[str]]] = []
-    for row in table.rows:
-        if table.stubs < 2 or not groups or groups[-1][0][0] != row[0]:
-            groups.append([])
-        groups[-1].append(row)
-    return groups
+def slug(text: str) -> str:
+    """A place on the page."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
+
+
+def entry(given: str | Entry) -> Entry:
+    """A word is an entry without more."""
+    return given if isinstance(given, Entry) else Entry(given)
+
+
+def bodies(table: Table) -> list[tuple[str, list[Sequence[str | Entry]]]]:
+    """The rows in groups: by their heading, or, where two columns name a row, by the first."""
+    found: list[tuple[str, list[Sequence[str | Entry]]]] = []
+    before: object = None
+    for i, row in enumerate(table.rows):
+        heading = table.groups[i] if table.groups else ""
+        now = (heading, row[0] if table.stubs > 1 else "")
+        if now != before:
+            found.append((heading, []))
+            before = now
+        found[-1][1].append(row)
+    return found

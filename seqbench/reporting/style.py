@@ -34,6 +34,7 @@ SHADES = ["YlGnBu", "YlOrRd", "RdPu", "Greys"]  # light to dark, for cells that 
 LIGHTEST, DARKEST = 0.42, 0.97
 NUMBERED = 3  # cells that make a row of shades
 DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
+CELL = "cell:"  # begins the name of what belongs to a cell in a figure, so that a page finds it
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
 LEGEND_ROW = 0.17  # inches
@@ -85,7 +86,11 @@ def looks(cells: Iterable[str]) -> dict[str, dict]:
     cells = list(cells)
     colours = _shades(cells) or {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(cells)}
     return {
-        cell: {"color": colours[cell], "linestyle": DASHES[i % len(DASHES)]}
+        cell: {
+            "color": colours[cell],
+            "linestyle": DASHES[i % len(DASHES)],
+            "gid": f"{CELL}{plain(cell, math=False)}",
+        }
         for i, cell in enumerate(cells)
     }
 
@@ -147,17 +152,59 @@ def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
     handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
     if rows > 2:  # or it would take its room from the panels
         figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
-    figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
+    drawn = figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
+    for asked, shown, text in zip(handles, drawn.legend_handles, drawn.get_texts(), strict=True):
+        shown.set_gid(asked.get_gid())
+        text.set_gid(asked.get_gid())
+
+
+def plain(text: str, *, math: bool = True) -> str:
+    """Somebody's label as it stands: no formula, nothing that a file of XML can't hold.
+
+    Args:
+        math: whether matplotlib will look for formulas in it.
+    """
+    text = "".join(c if _in_xml(ord(c)) else "\ufffd" for c in text)
+    text = f" {text}" if text.startswith("_") else text  # matplotlib hides those
+    return text.replace("$", r"\$") if math else text
+
+
+def _in_xml(code: int) -> bool:
+    return code in (9, 10, 13) or 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code > 0xFFFF
+
+
+def end_labels(ax: Axes, ends: dict[str, float], looks: dict[str, dict]) -> None:
+    """Each cell's name at the end of its line, moved apart where they would meet.
+
+    Args:
+        ends: cell -> where its line ends.
+    """
+    low, high = ax.get_ylim()
+    gap, last = 0.075 * (high - low), -math.inf
+    for cell, y in sorted(ends.items(), key=lambda end: end[1]):
+        last = max(y, last + gap)
+        ax.annotate(
+            plain(cell),
+            (1.0, last),
+            (4, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=looks[cell]["color"],
+            annotation_clip=False,
+        )
 
 
 def line(label: str, **look) -> Line2D:
     """An entry of a legend."""
-    return Line2D([], [], label=label, **look)
+    return Line2D([], [], label=plain(label), **look)
 
 
 def mark(label: str, marker: str, **look) -> Line2D:
     """An entry of a legend that is a marker."""
-    return Line2D([], [], label=label, marker=marker, linestyle="none", **({"color": INK} | look))
+    look = {"color": INK, "linestyle": "none"} | look
+    return Line2D([], [], label=plain(label), marker=marker, **look)
 
 
 def outcomes(seen: Iterable[str], **look) -> list[Line2D]:

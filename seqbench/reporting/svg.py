@@ -26,11 +26,13 @@ class Pictures:
     Attributes:
         svg: a file of its own.
         inline: the same, to stand among others in a page.
+        rules: the looks that its classes stand for, for the page's style sheet.
         png: the same as pixels.
     """
 
     svg: str
     inline: str
+    rules: str
     png: bytes
 
 
@@ -47,7 +49,8 @@ def pictures(figure: Figure, name: str) -> Pictures:
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     root = ET.fromstring(svg.getvalue())
     _shorten(root)
-    return Pictures(ET.tostring(root, encoding="unicode"), _inlined(root, name), png.getvalue())
+    whole = ET.tostring(root, encoding="unicode")
+    return Pictures(whole, *_inlined(root, name), png.getvalue())
 
 
 def _shorten(root: ET.Element) -> None:
@@ -57,6 +60,8 @@ def _shorten(root: ET.Element) -> None:
             element.set(name, " ".join(map(_tenths, element.get(name, "").split())))
         if element.get("transform", "").startswith("rotate(-0 "):
             del element.attrib["transform"]
+        if element.get("id", "").startswith(style.CELL):  # the same for many lines: no id
+            element.set("data-cell", element.attrib.pop("id").removeprefix(style.CELL).strip())
         element.text, element.tail = (element.text or "").strip("\n ") or None, None
 
 
@@ -68,8 +73,12 @@ def _tenths(word: str) -> str:
     return f"{number:.1f}" if "." in word else word
 
 
-def _inlined(root: ET.Element, name: str) -> str:
-    """Without names of XML, without the ids that nothing points at, each look written once."""
+def _inlined(root: ET.Element, name: str) -> tuple[str, str]:
+    """Without names of XML, without the ids that nothing points at, each look written once.
+
+    Returns:
+        The SVG, and the rules of its looks.
+    """
     pointed = {element.get(f"{XLINK}href", "")[1:] for element in root.iter()}
     pointed |= {element.get("clip-path", "")[5:-1] for element in root.iter()}
     looks: dict[str, str] = {}
@@ -82,12 +91,14 @@ def _inlined(root: ET.Element, name: str) -> str:
         if "style" in element.attrib:
             look = _without_font(element.attrib.pop("style"))
             element.set("class", looks.setdefault(look, f"{name}-look{len(looks)}"))
-    for child in root.findall("defs/style"):  # a rule for all that is on the page
-        child.text = None
-    rules = ET.Element("style")
-    rules.text = "".join(f".{which}{{{look}}}" for look, which in looks.items())
-    root.insert(0, rules)
-    return ET.tostring(root, encoding="unicode")
+        if "data-cell" in element.attrib:  # what a pointer that rests on it is told
+            element.insert(0, ET.Element("title"))
+            element[0].text = element.get("data-cell")
+    for defs in root.findall("defs"):
+        for rule in defs.findall("style"):  # for all that is on the page
+            defs.remove(rule)
+    rules = "".join(f".{which}{{{look}}}\n" for look, which in looks.items())
+    return ET.tostring(root, encoding="unicode"), rules
 
 
 def _without_font(look: str) -> str:

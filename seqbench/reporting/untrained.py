@@ -33,7 +33,7 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
             colour = looks[cell]["color"]
             low, high = known["log10_p10"], known["log10_p90"]
             ax.fill_between(lag, low, high, color=colour, alpha=0.16, lw=0)
-            ax.plot(lag, known["log10_norm"], label=cell, **looks[cell])
+            ax.plot(lag, known["log10_norm"], label=style.plain(cell), **looks[cell])
             ax.plot(lag[few], s["log10_norm"][few], "o", ms=3, mfc="white", color=colour)
             hollow |= bool(few.any())
         if lowest < FLOAT32_ZERO:

@@ -3,6 +3,7 @@
 # name -> (where its class lies, one line for `seqbench list`)
 BUNDLED: dict[str, tuple[str, str]] = {
     "head": ("seqbench.reporting.sections.head:Head", "what was run, in a sentence"),
+    "matrix": ("seqbench.reporting.sections.matrix:Matrix", "which cell at which length"),
     "seen": ("seqbench.reporting.sections.seen:Seen", "what was seen, in a few sentences"),
     "glance": ("seqbench.reporting.sections.glance:Glance", "a line a cell"),
     "comparison": ("seqbench.reporting.sections.comparison:Comparison", "cells by length"),

@@ -19,6 +19,7 @@ class Comparison:
     """How many seeds solved it, how soon, how much was right, how far the flow reaches."""
 
     title = "Comparison"
+    folded = True
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """The table, how to read it, and what has no result."""
@@ -55,12 +56,14 @@ def lines(table: pd.DataFrame, cell: str) -> list[list[str]]:
         "otherwise": [otherwise(row) for row in each],
         "95 % interval, %": [interval(row) for row in each],
         "median steps": [median_steps(row) for row in each],
-        "right at the end, %": [right(row) for row in each],
+        "learned at the end, %": [share(row, "share_learned") for row in each],
+        "right at the end, %": [share(row, "score") for row in each],
         "half-life": [both_ends(row, "half_life") for row in each],
         "horizon(1e-3)": [both_ends(row, "horizon_1e-3") for row in each],
     }
-    if all(text == DASH for text in told["otherwise"]):
-        del told["otherwise"]
+    for name in ("otherwise", "learned at the end, %"):
+        if all(text == DASH for text in told[name]):
+            del told[name]
     return [[cell, name, *texts] for name, texts in told.items()]
 
 
@@ -70,7 +73,7 @@ def solved(row: pd.Series) -> str:
         return DASH
     share = row["solved"] / row["seeds"]
     sign = "●" if share == 1 else "◐" if share > 0 else "○"
-    return f"{sign} {row['solved']}/{row['seeds']}"
+    return f"{sign} {row['solved']:.0f}/{row['seeds']:.0f}"
 
 
 def interval(row: pd.Series) -> str:
@@ -88,9 +91,9 @@ def median_steps(row: pd.Series) -> str:
     return "∞" if value == float("inf") else f"{value:,.0f}"
 
 
-def right(row: pd.Series) -> str:
-    """The share right at the end of training."""
-    return DASH if pd.isna(row["score"]) else percent(row["score"])
+def share(row: pd.Series, name: str) -> str:
+    """A share at the end of training."""
+    return DASH if pd.isna(row.get(name)) else percent(row[name])
 
 
 def both_ends(row: pd.Series, name: str) -> str:

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis import shapes
-from seqbench.analysis.opening import OPEN
 from seqbench.analysis.study import Study
 from seqbench.card.status import Status
-from seqbench.reporting import style
+from seqbench.reporting import many, style
 from seqbench.reporting.blocks import Figure, Table
-from seqbench.reporting.style import GREY, INK
+from seqbench.reporting.story import mark_needs
+from seqbench.reporting.style import GREY
 
 FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
@@ -37,14 +37,15 @@ class Flow:
 
     def blocks(self, study: Study) -> list[Figure | Table]:
         """The figure, and what is read off it."""
-        shape, files = (
-            data(study),
-            [Table("flow_read_off", study.offs), Table("needed_lags", study.needs)],
-        )
+        shape = data(study)
+        files = [Table("flow_read_off", study.offs), Table("needed_lags", study.needs)]
         if shape.empty:
             return files
-        plot = partial(draw, shape, study.needs, study.labels)
-        return [Figure("flow", self.title, CAPTION, plot), *files]
+        several = len(study.labels) > many.MANY
+        plot = partial(many.draw_flow if several else draw, shape, study.needs, study.labels)
+        facts = {"length": shape["length"].max(), "reference": study.labels[0]}
+        caption = many.FLOW.format(**facts) if several else CAPTION
+        return [Figure("flow", self.title, caption, plot), *files]
 
 
 def data(study: Study) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def draw(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> mpl.Fig
     for i, length in enumerate(lengths):
         here, (start, end) = shape[shape["length"] == length], axes[:, i]
         for ax, at, told in ((start, "start", "before training"), (end, "end", "at the end")):
-            _mark_needs(ax, needs[needs["length"] == length])
+            mark_needs(ax, needs[needs["length"] == length])
             rows = here[here["at"] == at]
             if at == "start":  # nothing has become of a trial yet
                 rows = rows.assign(status="start")
@@ -111,27 +112,6 @@ def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str 
             mew=0.9,
             zorder=3,
         )
-
-
-def _mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
-    """Shade where the needed lags lie over the probe, and point at each median."""
-    main_anchor = needs["anchor"].max()
-    for need in needs[needs["anchor"] == main_anchor].itertuples():
-        if need.low < need.high:
-            ax.axvspan(need.low, need.high, color="#000000", alpha=0.055, lw=0, zorder=0)
-        else:
-            ax.axvline(need.low, color=GREY, lw=0.8, zorder=0)
-        ax.plot(
-            need.median,
-            1.0,
-            "v",
-            color=INK,
-            ms=4.5,
-            clip_on=False,
-            zorder=4,
-            transform=ax.get_xaxis_transform(),
-        )
-    ax.axhline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
 
 
 def _limit(start: Axes, end: Axes, rows: pd.DataFrame) -> None:

@@ -24,17 +24,19 @@ class Head:
 
 
 def what_was_run(results: Results) -> str:
-    """One sentence: problem, protocol, cells, lengths, seeds, and how the trials ended."""
+    """One sentence: problem, protocol, how much was run, and how the trials ended."""
     task, statuses = results.task, results.trials["status"].value_counts()
     options = ", ".join(f"{key} {value}" for key, value in task.problem.options.items())
     ended = [f"{int(statuses[one]):,} {one.word}" for one in Status if one in statuses]
-    lengths = "length" if len(task.lengths) == 1 else "lengths"
     name = task.problem.name.rpartition(":")[2]
+    size = (
+        f"{count(len(task.cells), 'cell')} × {count(len(task.lengths), 'length')} × "
+        f"{count(task.seeds, 'seed')}"
+    )
     return (
-        f"The {name} problem{f' ({options})' if options else ''}; cells "
-        f"{join(cell.label for cell in task.cells)}; {lengths} {join(task.lengths)}; "
-        f"{count(task.seeds, 'seed')} each. {count(len(results.trials), 'trial')} of at most "
-        f"{task.training.steps:,} steps: {join(ended)}.{truncation(task)}"
+        f"The {name} problem{f' ({options})' if options else ''}: {size}, "
+        f"{count(len(results.trials), 'trial')} of at most {task.training.steps:,} steps: "
+        f"{join(ended)}.{truncation(task)}"
     )
 
 

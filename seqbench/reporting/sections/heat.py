@@ -164,7 +164,7 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, float]):
     named = [i for i in range(0, len(steps), every) if i <= len(steps) - 1 - every]
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
-    ax.set_title(panel.title)
+    ax.set_title(style.plain(panel.title))
     if ax.get_subplotspec().is_first_col():
         ax.set_ylabel("lag k, steps")
     _mark(ax, panel, steps)

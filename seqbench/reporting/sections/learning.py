@@ -9,10 +9,10 @@ from matplotlib import figure as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from seqbench.analysis import shapes
+from seqbench.analysis import shapes, statistics
 from seqbench.analysis.study import Study
 from seqbench.card.status import FINISHED, Status
-from seqbench.reporting import style
+from seqbench.reporting import many, style
 from seqbench.reporting.blocks import Figure
 from seqbench.reporting.style import GREY
 
@@ -27,14 +27,19 @@ class Learning:
         curves, baselines = data(study)
         if curves.empty:
             return []
-        trials = study.results.trials
+        trials, labels = study.results.trials, study.labels
+        if len(labels) > many.MANY:
+            curve = statistics.solved_by_step(trials)
+            facts = {"length": curve["length"].max(), "reference": labels[0]}
+            plot = partial(many.draw_solved, curve, study.task.training.steps, labels)
+            return [Figure("loss", self.title, many.SOLVED.format(**facts), plot)]
         caption = (
             "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
             "knowledge earns."
             + " Dots: solved from here on."
             * bool(trials["status"].isin(FINISHED).any())
         )
-        plot = partial(draw, curves, baselines, trials, study.labels)
+        plot = partial(draw, curves, baselines, trials, labels)
         return [Figure("loss", self.title, caption, plot)]
 
 

@@ -21,6 +21,7 @@ class Made:
     """All that is needed to run it again."""
 
     title = "What was run"
+    folded = True
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """Paper and deviations, cells, seconds, versions, the command, the card."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pandas as pd
 
 from seqbench.analysis import opening
 from seqbench.analysis.falling import Intervention, interventions
 from seqbench.analysis.study import Study
-from seqbench.reporting.blocks import Text
-from seqbench.reporting.words import FEW_SEEDS, count, decades, join, reach_of
+from seqbench.reporting.blocks import Fold, Text
+from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
 MANY = 6  # cells; more are not all named in a sentence
 MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
 HOW_TO_READ = (
-    "How to read this: T is the length of the problem. The output flow S(k) says how strongly "
+    "T is the length of the problem. The output flow S(k) says how strongly "
     "the answer depends on the state k steps earlier (the lag), as a power of ten relative to "
     "lag 0: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
     "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
@@ -25,15 +26,16 @@ HOW_TO_READ = (
 
 
 class Seen:
-    """Who learns how far, the flow at the start and the end, what came first; interventions."""
+    """Who learns how far, who starts with an open flow, what came first; interventions."""
 
     title = "What was seen"
 
-    def blocks(self, study: Study) -> list[Text]:
+    def blocks(self, study: Study) -> list[Text | Fold]:
         """Sentences, and the words they use."""
         told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
         sentences = told + intervention_sentences(study)
-        return [Text(sentences, "numbered"), Text([HOW_TO_READ], "note")]
+        words = Fold("The words of this page", [Text([HOW_TO_READ], "note")])
+        return [Text(sentences, "numbered"), words]
 
 
 def longest_sentence(study: Study) -> str:
@@ -46,10 +48,8 @@ def longest_sentence(study: Study) -> str:
     else:
         each = [f"{row.cell} {_length_of(row)}" for row in longest.itertuples()]
         if len(each) > MANY:
-            by_length: dict[str, list[str]] = {}
-            for row in longest.itertuples():
-                by_length.setdefault(_length_of(row), []).append(row.cell)
-            each = [f"{found} ({join(cells)})" for found, cells in by_length.items()]
+            counts = Counter(_length_of(row) for row in longest.itertuples())
+            each = [f"{found} with {count(n, 'cell')}" for found, n in counts.most_common()]
         told = (
             f"The longest T, of {lengths[0]} to {lengths[-1]}, that at least half of the seeds "
             f"solved, and all shorter ones too: {join(each)}"
@@ -89,25 +89,26 @@ def caution(study: Study) -> str:
 
 
 def flow_sentence(study: Study) -> str:
-    """The horizon at the longest length with a record, at the start and at the end."""
-    table = study.comparison
-    known = table[(table["flow_start"] > 0) & (table["flow_end"] > 0)]
-    if known.empty:
-        return "No trial left a usable record of the output flow at the start and at the end."
-    rows = known[known["length"] == known["length"].max()]
-    told = {at: _horizons(rows, at) for at in ("start", "end")}
+    """At the longest length with a record: who starts with an open flow, and who solves it."""
+    told = study.started
+    if told.empty:
+        return "No trial left a usable record of the output flow before training."
+    length = int(told["length"].iloc[0])
+    parts = []
+    for opened, how in ((True, "an open"), (False, "a closed")):
+        mine = told[told["open"] == opened]
+        if len(mine):
+            solves = int(mine["solves"].sum())
+            verb = "starts" if len(mine) == 1 else "start"
+            parts.append(
+                f"{len(mine)} of {count(len(told), 'cell')} {verb} with {how} flow and {solves} of "
+                f"{'it' if len(mine) == 1 else 'them'} {'solves' if solves == 1 else 'solve'} it"
+            )
     return (
-        f"At T = {rows['length'].iloc[0]} the output flow had, before any training, fallen to a "
-        f"thousandth at lag {told['start']}, and at the end of training at {told['end']} (medians "
-        "over seeds); the flow at initialisation alone does not tell who learns."
+        f"At T = {length}, {'; '.join(parts)} (open: at least a thousandth of the output flow "
+        "arrives from the median longest needed lag, median over seeds; solved: by at least half "
+        "of the seeds)."
     )
-
-
-def _horizons(rows: pd.DataFrame, at: str) -> str:
-    """Each cell's; of many, the lowest and the highest."""
-    each = rows.sort_values(f"horizon_1e-3_{at}", kind="stable") if len(rows) > MANY else rows
-    shown = [f"{reach_of(row, 'horizon_1e-3', at)} ({row['cell']})" for _, row in each.iterrows()]
-    return f"{shown[0]} to {shown[-1]}" if len(rows) > MANY else join(shown)
 
 
 def opening_sentence(study: Study) -> str:

@@ -1,0 +1,202 @@
+"""The pictures of the first screen: the flow before and after training, and what is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from seqbench.analysis.opening import OPEN
+from seqbench.analysis.study import Study
+from seqbench.reporting import style
+from seqbench.reporting.style import GREY, INK
+from seqbench.reporting.words import count
+
+FLOOR = -12.0  # decades; lines go on below
+FEW = 6  # cells that have a colour each; more have that of what became of them
+SOLVES, FAILS = "#0072B2", "#D55E00"
+
+
+@dataclass(frozen=True)
+class Story:
+    """The flow at one length.
+
+    Attributes:
+        length: the longest with records before training.
+        flow: cell, at ("start" or "end"), lag, s: medians over seeds.
+        solves: the cells that at least half of the seeds solved it with.
+        needs: the needed lags at this length.
+    """
+
+    length: int
+    flow: pd.DataFrame
+    solves: frozenset[str]
+    needs: pd.DataFrame
+
+
+def data(study: Study) -> Story | None:
+    """None where no trial has a record before training."""
+    shape = study.shape[study.shape["main_anchor"] & study.shape["s"].notna()]
+    shape = shape[shape["at"] != ""]
+    starts = shape.loc[shape["at"] == "start", "length"]
+    if starts.empty:
+        return None
+    length = int(starts.max())
+    here = shape[shape["length"] == length]
+    flow = here.groupby(["cell", "at", "lag"], sort=False)["s"].median().reset_index()
+    table = study.comparison[study.comparison["length"] == length]
+    solves = table.loc[2 * table["solved"] >= table["seeds"].clip(lower=1), "cell"]
+    needs = study.needs[study.needs["length"] == length]
+    return Story(length, flow, frozenset(solves), needs)
+
+
+def title(told: Story) -> str:
+    """Above the figure."""
+    return f"How much of the gradient arrives from k steps back, T = {told.length}"
+
+
+def caption(told: Story) -> str:
+    """How to read it."""
+    cells = told.flow["cell"].nunique()
+    colours = (
+        f"A line a cell: blue where at least half of the seeds solved it ({len(told.solves)}), "
+        f"orange and dashed where not ({cells - len(told.solves)}). "
+        if cells > FEW
+        else ""
+    )
+    return (
+        f"{colours}Medians over seeds, in powers of ten: −3 is a thousandth (dotted). Shaded: how "
+        "far back lies what the answer needs; triangle: its median. Where a line is below the "
+        "dotted one, less than a thousandth of the gradient arrives from there."
+    )
+
+
+def draw(told: Story, labels: list[str]) -> Figure:
+    """Before training on the left, at the end on the right, on the same axes."""
+    figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    cells = [cell for cell in labels if cell in set(told.flow["cell"])]
+    looks = _looks(told, cells, labels)
+    low = max(FLOOR, min(-4.0, float(told.flow["s"].replace(-np.inf, np.nan).min())))
+    high = max(0.3, float(told.flow["s"].replace(np.inf, np.nan).max()) + 0.3)
+    for ax, at, name in zip(axes, ("start", "end"), ("before training", "at the end"), strict=True):
+        ends = {}
+        for cell in cells:
+            line = told.flow[(told.flow["cell"] == cell) & (told.flow["at"] == at)]
+            if line.empty:
+                continue
+            drawn = line["s"].clip(lower=3 * low)
+            ax.plot(line["lag"], drawn, **looks[cell])
+            ends[cell] = float(np.clip(drawn.iloc[-1], low, high))
+        mark_needs(ax, told.needs)
+        ax.set_ylim(low, high)
+        ax.set_title(name)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if at == "end" and len(cells) <= FEW:
+            style.end_labels(ax, ends, looks)
+    axes[0].set_ylabel("decades")
+    figure.supxlabel("k: steps back from the answer", fontsize=8.5)
+    if len(cells) > FEW:
+        style.legend(
+            figure,
+            [
+                style.line("solved by half of the seeds or more", color=SOLVES),
+                style.line("by fewer", color=FAILS, linestyle="--"),
+            ],
+        )
+    return figure
+
+
+def _looks(told: Story, cells: list[str], labels: list[str]) -> dict[str, dict]:
+    looks = style.looks(labels)
+    if len(cells) <= FEW:
+        return looks
+    how = {True: {"color": SOLVES, "linestyle": "-"}, False: {"color": FAILS, "linestyle": "--"}}
+    return {
+        cell: looks[cell] | how[cell in told.solves] | {"lw": 1.0, "alpha": 0.75} for cell in cells
+    }
+
+
+def mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
+    """Shade where the needed lags lie over the probe, and point at each median."""
+    for need in needs[needs["anchor"] == needs["anchor"].max()].itertuples():
+        if need.low < need.high:
+            ax.axvspan(need.low, need.high, color="#000000", alpha=0.055, lw=0, zorder=0)
+        else:
+            ax.axvline(need.low, color=GREY, lw=0.8, zorder=0)
+        ax.plot(
+            need.median,
+            1.0,
+            "v",
+            color=INK,
+            ms=4.5,
+            clip_on=False,
+            zorder=4,
+            transform=ax.get_xaxis_transform(),
+        )
+    ax.axhline(OPEN, color=GREY, lw=0.7, ls=(0, (1, 2)), zorder=1)
+
+
+def problem_caption(needs: pd.DataFrame) -> str:
+    """What is asked, in numbers."""
+    last = needs[needs["anchor"] == needs["anchor"].max()]
+    anchors = needs["anchor"].nunique()
+    told = [
+        f"{need.median:,.0f} steps before it"
+        if need.low == need.high
+        else f"{need.low:,} to {need.high:,} steps before it (median {need.median:,.0f})"
+        for need in last.itertuples()
+    ]
+    several = f" The last of {count(anchors, 'such step')} is shown." if anchors > 1 else ""
+    return (
+        f"A sequence of length T = {last['length'].iloc[0]}. Whether an answer is right is looked "
+        f"at at step {last['anchor'].iloc[0]}, the anchor; what it needs was shown "
+        f"{'; and '.join(told)}: the needed lag.{several}"
+    )
+
+
+def draw_problem(needs: pd.DataFrame) -> Figure:
+    """A line of time: what is shown when, and when it is asked for.
+
+    Args:
+        needs: of one length, from `shapes.needed_lags`.
+    """
+    last = needs[needs["anchor"] == needs["anchor"].max()]
+    anchor = int(last["anchor"].iloc[0])
+    figure = Figure(figsize=(6.4, 0.75 + 0.28 * len(last)), layout="constrained")
+    ax = figure.subplots()
+    for row, need in enumerate(last.itertuples()):
+        y = -row
+        ax.barh(
+            y,
+            need.high - need.low + 1,
+            left=anchor - need.high - 0.5,
+            height=0.34,
+            color="#0072B2",
+            alpha=0.25,
+        )
+        at = anchor - need.median
+        ax.annotate("", (at, y), (anchor, y), arrowprops={"arrowstyle": "->", "color": INK})
+        ax.plot(at, y, "v", color=INK, ms=5)
+        ax.annotate(
+            f"needed: {need.median:g} steps back",
+            ((at + anchor) / 2, y),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+        )
+    ax.plot([anchor] * len(last), -np.arange(len(last)), "o", color="#D55E00", ms=6)
+    ax.annotate("answer", (anchor, 0), (7, 0), textcoords="offset points", va="center")
+    ax.set_xlim(0, 1.12 * anchor)
+    ax.set_ylim(0.4 - len(last), 0.6)
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    return figure
