@@ -27,13 +27,12 @@ LISTS: dict[Kind, str] = {
     "cells": "seqbench.cells",
     "problems": "seqbench.problems",
     "diagnostics": "seqbench.measure.diagnostics",
+    "sections": "seqbench.reporting.sections",
 }
 
 
 def bundled(kind: Kind) -> dict[str, tuple[str, str]]:
     """What seqbench brings itself: name -> (spec, description)."""
-    if kind not in LISTS:
-        return {}
     listed: dict[str, tuple[str, str]] = importlib.import_module(LISTS[kind]).BUNDLED
     return listed
 

@@ -61,9 +61,7 @@ def report(
 
 
 def _bundled() -> list[Section]:
-    from seqbench.reporting.sections import BUNDLED
-
-    return [plugins.load(spec)() for spec, _ in BUNDLED.values()]
+    return [plugins.load(spec)() for spec, _ in plugins.bundled("sections").values()]
 
 
 def _section(given: str | type) -> Section:

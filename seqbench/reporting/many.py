@@ -40,7 +40,7 @@ def draw_flow(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> Fi
     figure, axes = style.panels(len(cells), 1, height=1.5)
     behind = _line(medians, labels[0], "end")
     for ax, cell in zip(axes[0], cells, strict=True):
-        look = {"color": style.COLOURS[0], "gid": f"{style.CELL}{style.plain(cell, math=False)}"}
+        look = {"color": style.COLOURS[0], "gid": style.name(cell)}
         for at, dashes in (("start", (0, (3, 1.5))), ("end", "-")):
             line = _line(medians, cell, at)
             ax.plot(line.index, line, lw=1.3, ls=dashes, **look)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from seqbench.reporting.blocks import Block, Chapter, Figure, Fold, Table, Text
 from seqbench.reporting.words import join
 
-SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
+SPECIAL = re.compile(r"([\\`*_$\[\]<>|])")
 
 
 def render(chapters: Sequence[Chapter]) -> str:

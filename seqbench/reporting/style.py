@@ -89,7 +89,7 @@ def looks(cells: Iterable[str]) -> dict[str, dict]:
         cell: {
             "color": colours[cell],
             "linestyle": DASHES[i % len(DASHES)],
-            "gid": f"{CELL}{plain(cell, math=False)}",
+            "gid": name(cell),
         }
         for i, cell in enumerate(cells)
     }
@@ -167,6 +167,11 @@ def plain(text: str, *, math: bool = True) -> str:
     text = "".join(c if _in_xml(ord(c)) else "\ufffd" for c in text)
     text = f" {text}" if text.startswith("_") else text  # matplotlib hides those
     return text.replace("$", r"\$") if math else text
+
+
+def name(cell: str) -> str:
+    """What belongs to a cell in a figure is called."""
+    return f"{CELL}{plain(cell, math=False)}"
 
 
 def _in_xml(code: int) -> bool:

@@ -26,7 +26,8 @@ def check_page(folder: Path) -> str:
     assert "https:" not in page
     for link in re.findall(r'(?:src|href)="([^"]*)"', page):
         assert link.startswith(("#", "data:")) or (folder / link).is_file(), link
-    assert not re.search(r"@import|url\((?!#)|<script|<link rel=\"stylesheet", page)
+    assert not re.search(r"@import|url\((?!#)|<link rel=\"stylesheet| style=\"", page)
+    assert page.count("<script>") == 1
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     for used in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page):
@@ -34,7 +35,12 @@ def check_page(folder: Path) -> str:
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#][^)]*)\)", markdown):
         assert (folder / link).is_file(), link
-    assert "nan" not in re.sub(r"<pre>.*?</pre>|<svg.*?</svg>", "", page, flags=re.S).lower()
+    assert (
+        "nan"
+        not in re.sub(
+            r"<pre>.*?</pre>|<svg.*?</svg>|<script>.*?</script>|<meta[^>]*>", "", page, flags=re.S
+        ).lower()
+    )
     return page
 
 
@@ -46,12 +52,12 @@ def test_everything_is_written(make):
     names = {p.relative_to(page.parent).as_posix() for p in page.parent.rglob("*") if p.is_file()}
     figures = {
         f"figures/{n}.{kind}"
-        for n in ("flow", "reach", "training", "loss", "fall")
+        for n in ("story", "problem", "flow", "reach", "training", "loss", "fall")
         for kind in ("png", "svg")
     }
     written = {"index.html", "report.md", "tables/comparison.csv", "tables/opening.csv"}
     assert figures | written <= names
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 7
     assert "○ 0/2" in text
     assert "● 2/2" in text
     assert "n is too small to claim" in text
