@@ -153,7 +153,7 @@ def _own_traceback(error: BaseException) -> str:
     return "".join(told.format()).rstrip()
 
 
-def own_words(error: Exception) -> str:
+def own_words(error: BaseException) -> str:
     """An exception of somebody's code in one line: its type, its message, where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     not_theirs = (str(Path(__file__).parent), *_folder_of("torch"))

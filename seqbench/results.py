@@ -15,7 +15,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -151,6 +151,21 @@ def read_task(path: Path) -> Task | None:
     if not file.is_file():
         return None
     return cards.parse(file.read_text(encoding="utf-8", errors="replace"), str(file))
+
+
+def read_finished(path: Path, trials: Iterable[Trial]) -> dict[str, dict[str, Any]]:
+    """The records of those trials that have a result, by their folders; a trial that ended in error
+    has none and is run again.
+
+    Raises:
+        InputError: see `read_record`.
+    """
+    records = {trial.folder: read_record(path, trial) for trial in trials}
+    return {
+        folder: record
+        for folder, record in records.items()
+        if record is not None and record["summary"]["status"] != Status.ERROR
+    }
 
 
 def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:

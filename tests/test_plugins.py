@@ -256,7 +256,8 @@ def test_a_packages_version_is_noted_and_a_change_of_it_noticed(package, tmp_pat
 
 
 def test_seqbenchs_own_classes_need_no_note():
-    assert provenance.origins(resolve(cards.load("adding")).named()) == {}
+    task = resolve(cards.load("adding"))
+    assert provenance.origins(task.named()) == {}
 
 
 def test_the_first_runs_which_noted_a_files_hash_alone_are_still_read(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from seqbench.card.status import Status
-from seqbench.results import Results
+from seqbench.results import Results, load
 
 
 def label(cell: str, rate: float | None) -> str:
@@ -52,6 +54,11 @@ def best(found: pd.DataFrame) -> dict[str, float]:
         ["unsolved", "steps", "loss"], kind="stable"
     )
     return ranked.drop_duplicates("cell").set_index("cell")["learning_rate"].to_dict()
+
+
+def chosen(path: Path) -> dict[str, float]:
+    """Cell -> the rate that served it best in the run of a grid, in this folder."""
+    return best(table(load(path)))
 
 
 def tried(results: Results) -> pd.DataFrame:

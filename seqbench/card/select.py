@@ -42,11 +42,10 @@ def cell(use: str, **more: object) -> Cell:
     Raises:
         InputError: it can't be a cell.
     """
-    given = {"use": absolute(use, Path.cwd())} | more
     try:
-        return Cell.model_validate(given)
+        return Cell.model_validate({"use": absolute(use, Path.cwd())} | more)
     except ValidationError as error:
-        raise InputError(f"cells ({use}): {explain(error, Cell, {})}") from None
+        raise InputError(f"cell {use}: {explain(error, Cell, {})}") from None
 
 
 def split_labels(text: str, labels: Iterable[str]) -> list[str]:

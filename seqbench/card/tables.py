@@ -56,6 +56,7 @@ class Named(_OpenTable):
 
     registry: ClassVar[Literal["cells", "problems", "diagnostics"]]  # where a short name is listed
     _source: str | type | None = PrivateAttr(default=None)
+    _origin: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def spec(self) -> str:
@@ -80,10 +81,15 @@ class Named(_OpenTable):
         """Whether the name has been looked up."""
         return self._source is not None
 
-    def standing_for(self, source: str | type) -> Self:
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the class comes from, as `seqbench.sweep.provenance.origin` says it."""
+        return self._origin
+
+    def standing_for(self, source: str | type, origin: dict[str, Any] | None = None) -> Self:
         """The same table, its name looked up."""
         resolved = self.model_copy()
-        resolved._source = source
+        resolved._source, resolved._origin = source, origin or {}
         return resolved
 
     def __eq__(self, other: object) -> bool:

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
@@ -41,6 +41,8 @@ SCHEMA = 1
 # baseline itself, and 0.9 of it about once in 5,000 evaluations (adding, 1,000 sequences: one
 # standard deviation is 2.8 %).
 PASSED = 0.8
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
 class Trial(Table):
@@ -74,10 +76,10 @@ class Trial(Table):
         """The tables that name a class."""
         return [self.cell, self.problem, *self.recording.diagnostics]
 
-    def standing_for(self, sources: Mapping[str, str | type]) -> Trial:
-        """The same trial, its names looked up; `sources` by each table's `where`."""
-        cell = self.cell.standing_for(sources[self.cell.where])
-        return self.model_copy(update={"cell": cell, **_looked_up(self, sources)})
+    def standing_for(self, sources: Sources) -> Trial:
+        """The same trial, its names looked up."""
+        tables = _looked_up(self, [self.cell], sources, {})
+        return self.model_copy(update=tables | {"cell": tables.pop("cells")[0]})
 
     @property
     def key(self) -> str:
@@ -97,13 +99,20 @@ class Trial(Table):
         return f"{slug}-T{self.length}-s{self.seed}-{self.key[:6]}"
 
 
-def _looked_up(whole: Trial | Task, sources: Mapping[str, str | type]) -> dict[str, Any]:
-    """The tables that a task and its trials share, their names looked up."""
-    diagnostics = [one.standing_for(sources[one.where]) for one in whole.recording.diagnostics]
-    return {
-        "problem": whole.problem.standing_for(sources[whole.problem.where]),
-        "recording": whole.recording.model_copy(update={"diagnostics": diagnostics}),
-    }
+Sources = Mapping[str, str | type]  # what messages call a table that names a class -> the class
+Origins = Mapping[str, dict[str, Any]]  # the same -> where the class comes from
+
+
+def _looked_up(whole: Trial | Task, cells: list[Cell], sources: Sources, origins: Origins) -> dict:
+    """The tables that name a class, each standing for what `sources` has for it."""
+
+    def look_up(table: AnyNamed) -> AnyNamed:
+        return table.standing_for(sources[table.where], origins.get(table.where))
+
+    diagnostics = [look_up(one) for one in whole.recording.diagnostics]
+    recording = whole.recording.model_copy(update={"diagnostics": diagnostics})
+    cells = [look_up(cell) for cell in cells]
+    return {"cells": cells, "problem": look_up(whole.problem), "recording": recording}
 
 
 class Task(Table):
@@ -166,10 +175,9 @@ class Task(Table):
         """The tables that name a class."""
         return [*self.cells, self.problem, *self.recording.diagnostics]
 
-    def standing_for(self, sources: Mapping[str, str | type]) -> Task:
-        """The same task, its names looked up; `sources` by each table's `where`."""
-        cells = [cell.standing_for(sources[cell.where]) for cell in self.cells]
-        return self.model_copy(update={"cells": cells, **_looked_up(self, sources)})
+    def standing_for(self, sources: Sources, origins: Origins | None = None) -> Task:
+        """The same task, its names looked up."""
+        return self.model_copy(update=_looked_up(self, self.cells, sources, origins or {}))
 
     def to_toml(self) -> str:
         """The card as it was resolved; `parse` reads it back to an equal Task."""

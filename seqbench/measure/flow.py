@@ -104,8 +104,6 @@ def gradient_flow(
         raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: [T, B, I], not empty")
     if type(every) is not int or every < 1:
         raise ValueError(f"every = {every}; allowed: a whole number, 1 or more")
-    if kind not in (None, "cell", "layer"):
-        raise ValueError(f"kind = {kind!r}; allowed: 'cell', 'layer'")
     objective = loss
     if isinstance(layer, Model):
         readout, layer = layer.readout, layer.stack

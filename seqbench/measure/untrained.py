@@ -7,17 +7,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from pydantic import ValidationError
 
 from seqbench import plugins
-from seqbench.card import inline
-from seqbench.card import task as cards
-from seqbench.card.mistakes import explain
+from seqbench.card import inline, select
 from seqbench.card.task import Cell
 from seqbench.engine.reproducible import reproducible
 from seqbench.errors import InputError
@@ -116,19 +112,13 @@ def _along(u_H: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
 def _chosen(
     cells: Sequence[str], kind: str | None, options: dict[str, Any]
 ) -> list[tuple[Cell, type]]:
-    if kind not in (None, "cell", "layer"):
-        raise InputError(f"--kind {kind}\nallowed: cell, layer")
     chosen = []
     for text in cells:
         given = inline.entry(text)
         given = ({"kind": kind} if kind else {}) | given | options
         if options or "label" not in given:
             given["label"] = inline.label({k: v for k, v in given.items() if k != "label"})
-        given["use"] = cards.absolute(given["use"], Path.cwd())
-        try:
-            cell = Cell.model_validate(given)
-        except ValidationError as error:
-            raise InputError(f"cell {text}: {explain(error, Cell, {})}") from None
+        cell = select.cell(**given)
         if unused := [name for name in TRAINED if getattr(cell, name) is not None]:
             raise InputError(f"cell {text}: {unused[0]}: nothing is trained\nallowed: {OF_A_CELL}")
         cls = plugins.load(plugins.resolve(cell.use, "cells"))

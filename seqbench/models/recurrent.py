@@ -6,11 +6,12 @@ Shapes: T steps, B examples, I inputs, H outputs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from seqbench.card.tables import Kind
 from seqbench.engine.chain import Link, Part, State, flatten, rebuild
 from seqbench.errors import InputError
 
@@ -190,7 +191,12 @@ def is_layer(cls: type, kind: str | None = None) -> bool:
     Args:
         kind: "layer" or "cell", as a card may say; None: what the class says itself in an attribute
             `kind`, else an nn.RNNBase is a layer and anything else a cell.
+
+    Raises:
+        InputError: another kind.
     """
+    if kind not in (None, *get_args(Kind)):
+        raise InputError(f"kind = {kind!r}\nallowed: {', '.join(get_args(Kind))}")
     by_base = "layer" if isinstance(cls, type) and issubclass(cls, nn.RNNBase) else "cell"
     return (kind or getattr(cls, "kind", by_base)) == "layer"
 

@@ -1,19 +1,22 @@
-"""The door: what a task names is looked up, checked and fixed here, and nowhere later."""
+"""The door: what a task names is looked up, checked and fixed here, and nowhere later.
+
+Somebody's classes are imported and built in a process of its own: they can neither end this one nor
+change it. Those that were given as classes are here already.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from seqbench import plugins
 from seqbench.card.tables import Cell, Named
 from seqbench.card.task import Task
 from seqbench.errors import InputError
-from seqbench.measure.diagnostics import instruments
-from seqbench.sweep.widths import with_widths
-from seqbench.training.batches import make_problem
-from seqbench.training.lengths import other_problems
-from seqbench.training.loop import make_model
+from seqbench.sweep.executors.remote import Died, call, call_here
 
-# What the suite hands to a constructor itself.
-RESERVED = {"cells": ("input_size", "hidden_size"), "problems": ("length",), "diagnostics": ()}
+LOOK = "seqbench.sweep.look:work"
+SILENCE = 120.0  # seconds that importing and building one thing may take
 
 
 def checked(task: Task, reference: Cell) -> Task:
@@ -25,11 +28,19 @@ def checked(task: Task, reference: Cell) -> Task:
     Raises:
         InputError: a name, an option, a length or a class that can't be.
     """
-    task = resolve(task)
-    if not reference.is_resolved:
-        reference = _looked_up(reference)
-    build_once(task)
-    return with_widths(task, reference)
+    matched = any(_is_matched(cell, task) for cell in task.cells)
+    sources = _sources([*task.named(), *([reference] if matched else [])])
+    found = _findings(task, sources, reference)
+    task = task.standing_for(sources, found["origins"])
+    widths = found["widths"]
+    cells = [
+        cell.model_copy(
+            update={"hidden_size": widths.get(cell.label, cell.hidden_size), "match": None}
+        )
+        for cell in task.cells
+    ]
+    training = task.training.model_copy(update={"match": "width"})
+    return task.model_copy(update={"cells": cells, "training": training})
 
 
 def resolve(task: Task) -> Task:
@@ -38,36 +49,33 @@ def resolve(task: Task) -> Task:
     Raises:
         InputError: no such name, with the nearest one, or no such file.
     """
-    return task.standing_for({table.where: _looked_up(table).source for table in task.named()})
+    return task.standing_for(_sources(task.named()))
 
 
-def _looked_up(table: Named) -> Named:
-    """A class that was given as one stands for itself."""
-    if table.is_resolved:
-        return table
-    return table.standing_for(plugins.resolve(table.spec, table.registry))
+def _sources(tables: Iterable[Named]) -> dict[str, str | type]:
+    """What each table's name stands for; a class that was given as one stands for itself."""
+    return {
+        table.where: table.source
+        if table.is_resolved
+        else plugins.resolve(table.spec, table.registry)
+        for table in tables
+    }
 
 
-def build_once(task: Task) -> None:
-    """Import what a resolved task names and build it, so that a mistake shows before anything runs.
+def _is_matched(cell: Cell, task: Task) -> bool:
+    return not cell.hidden_size and (cell.match or task.training.match) == "parameters"
 
-    Raises:
-        InputError: an option, a length or a class that can't be.
-    """
-    for table in task.named():
-        where = "problem" if table is task.problem else table.where
-        cls = plugins.load(table.source)
-        plugins.check_options(cls, table.options, RESERVED[table.registry], where)
-    trials = task.trials()
-    problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
-    for length, problem in problems.items():
-        other_problems(trials[0].model_copy(update={"length": length}), problem)
-    instruments.make(task.recording.diagnostics, problems[trials[0].length])
-    for cell in task.cells:
-        first = next(trial for trial in trials if trial.cell == cell)
-        try:
-            make_model(first, problems[first.length])
-        except InputError as error:
-            raise InputError(f"{cell.where}: {error}") from None
-        except Exception:  # somebody's cell: its trials end in "error", with its own words
-            continue
+
+def _findings(task: Task, sources: dict[str, str | type], reference: Cell) -> dict[str, Any]:
+    """What `seqbench.sweep.look` says of the classes, from where looking does no harm."""
+    asked = {"task": task.model_dump(), "reference": reference.model_dump(), "sources": sources}
+    given = any(isinstance(source, type) for source in sources.values())
+    found: dict[str, Any] = {}
+    try:
+        for head, _ in call_here(LOOK, asked) if given else call(LOOK, asked, SILENCE):
+            found = head
+    except Died as how:
+        raise InputError(
+            f"{found.get('at', 'the card')}: {how}\nallowed: classes that can be imported and built"
+        ) from None
+    return found

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import results
-from seqbench.analysis import rates as tried_rates
 from seqbench.card import task as cards
 from seqbench.card.extend import merge
 from seqbench.card.select import select
-from seqbench.card.status import Status
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep import provenance, tuning
@@ -77,61 +75,22 @@ def plan(
     return lay_out(Path(out) if out is not None else Path("runs") / asked.name, asked)
 
 
-def lay_out(path: Path, asked: Task, *, choose_now: bool = False) -> Plan:
+def lay_out(path: Path, asked: Task) -> Plan:
     """What of a checked task is missing in a folder.
 
     Args:
         asked: its names are looked up, its widths fixed.
-        choose_now: choose learning rates from what there is, even where a tuning trial has no
-            result.
 
     Raises:
         InputError: the folder belongs to another task, or a cell has changed since.
     """
     stored = results.read_task(path)
-    asked, first = with_rates(path, asked, stored, choose_now)
+    asked, grid = tuning.with_known_rates(asked, stored)
+    first = lay_out(path / results.TUNING, grid) if grid else None
     whole = asked if stored is None else merge(stored, asked, str(path))
-    now = provenance.origins(asked.named())
-    missing = []
-    for trial in asked.trials():
-        record = results.read_record(path, trial)
-        if not is_result(record):
-            missing.append(trial)
-        else:
-            provenance.check_unchanged(path, trial, record, now)
+    trials = asked.trials()
+    finished = results.read_finished(path, trials)
+    provenance.check_unchanged(path, asked.named(), finished)
+    missing = [trial for trial in trials if trial.folder not in finished]
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, first)
-
-
-def with_rates(
-    path: Path, task: Task, stored: Task | None, choose_now: bool
-) -> tuple[Task, Plan | None]:
-    """The task with the learning rates that are known by now, and what must be run for the others.
-
-    A choice that the run's task.toml has is final; else it is made once all trials of the cell at
-    all rates are there.
-    """
-    if task.tuning is None:
-        return task, None
-    rates = {cell.label: cell.learning_rate for cell in (stored.cells if stored else [])}
-    rates |= {cell.label: cell.learning_rate for cell in task.cells if cell.learning_rate}
-    untried = [cell for cell in task.cells if not rates.get(cell.label)]
-    first = None
-    if untried:
-        first = lay_out(path / results.TUNING, tuning.grid(task, untried))
-        waiting = {tuning.cell_of(trial.cell) for trial in first.missing}
-        if choose_now or len(waiting) < len(untried):
-            chosen = tried_rates.best(tried_rates.table(results.load(first.path)))
-            known = [cell.label for cell in untried if choose_now or cell.label not in waiting]
-            rates |= {label: chosen[label] for label in known}
-        if choose_now or not waiting:
-            first = None
-    cells = [
-        cell.model_copy(update={"learning_rate": rates.get(cell.label)}) for cell in task.cells
-    ]
-    return task.model_copy(update={"cells": cells}), first
-
-
-def is_result(record: dict[str, Any] | None) -> bool:
-    """Whether what trial.json says is one; a trial that ended in error is run again."""
-    return record is not None and record["summary"]["status"] != Status.ERROR

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
@@ -17,47 +17,46 @@ from typing import Any
 
 from seqbench import plugins
 from seqbench.card.tables import Named
-from seqbench.card.task import Trial
 from seqbench.errors import InputError
 
 
-def origins(
-    named: Iterable[Named], origin_of: Callable[[str | type], dict[str, Any]] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Where the classes that a task or a trial names come from.
+def origins(named: Iterable[Named]) -> dict[str, dict[str, Any]]:
+    """Where the classes that a trial names come from, as they were first asked for in this process:
+    what is edited later is not what is run here.
 
     Args:
         named: its tables, looked up.
-        origin_of: `origin`, or what remembers what that once said.
 
     Returns:
         What messages call each table -> its `origin`; without what is seqbench's own.
     """
-    find = origin_of or origin
-    return {table.where: found for table in named if (found := find(table.source))}
+    return {table.where: found for table in named if (found := _first_origin(table.source))}
 
 
 def check_unchanged(
-    path: Path, trial: Trial, record: dict[str, Any], now: dict[str, dict[str, Any]]
+    path: Path, named: Iterable[Named], finished: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Whether a finished trial's cell, problem and diagnostics are still what it was run with.
+    """Whether what finished trials were run with is still what it was.
 
     Args:
-        now: what `origins` returned.
+        named: the tables of the task, looked up.
+        finished: trial's folder -> its record.
 
     Raises:
-        InputError: one of them has changed since; says which and what.
+        InputError: a class has changed since; says which, and what of it.
     """
-    # The first runs noted the hash of the cell's file alone, in the record itself.
-    then = record.get("origins", {trial.cell.where: record})
-    for which, before in then.items():
-        changed = difference(before, now.get(which, {}))
-        if changed:
-            raise InputError(
-                f"{which}: {changed} since {path} was run with it\n"
-                "allowed: what it was run with, another --out, or the same --out less "
-                f"{path / 'trials' / trial.folder} and its like"
-            )
+    now = {table.where: table.origin for table in named}
+    for folder, record in finished.items():
+        # The first runs noted the hash of the cell's file alone, in the record itself.
+        cell = f"cells ({record['configuration']['cell']['label']})"
+        for which, before in record.get("origins", {cell: record}).items():
+            changed = difference(before, now.get(which, {}))
+            if changed:
+                raise InputError(
+                    f"{which}: {changed} since {path} was run with it\n"
+                    "allowed: what it was run with, another --out, or the same --out less "
+                    f"{path / 'trials' / folder} and its like"
+                )
 
 
 def origin(source: str | type) -> dict[str, Any]:
@@ -83,6 +82,9 @@ def origin(source: str | type) -> dict[str, Any]:
     if where and not where.endswith(".py") and top in _distributions():
         told["packages"] = _distributions()[top]
     return told
+
+
+_first_origin = cache(origin)
 
 
 @cache

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import results
+from seqbench.analysis import rates
 from seqbench.card.extend import merge
 from seqbench.card.task import Task
 from seqbench.errors import InputError
+from seqbench.sweep import tuning
 from seqbench.sweep.executors import Executor, Finished, Job, Started, Stepped
 from seqbench.sweep.executors.here import Here
 from seqbench.sweep.executors.processes import Processes
@@ -74,12 +76,12 @@ def carry_out(
     check_workers(workers)
     if planned.first:
         if not quiet:
-            tuning = planned.task.tuning
-            rates = ", ".join(f"{rate:g}" for rate in tuning.learning_rates)
-            told = f"first the learning rates, of {rates}: {len(planned.first.missing)} trials"
+            grid = ", ".join(f"{rate:g}" for rate in planned.task.tuning.learning_rates)
+            told = f"first the learning rates, of {grid}: {len(planned.first.missing)} trials"
             print(told, file=sys.stderr, flush=True)
         carry_out(planned.first, workers=workers, device=device, quiet=quiet)
-        planned = lay_out(planned.path, planned.task, choose_now=True)
+        best = rates.chosen(planned.first.path)
+        planned = lay_out(planned.path, tuning.with_rates(planned.task, best))
     make_folder(planned)
     jobs = [Job(trial, device) for trial in planned.missing]
     with display(len(jobs), sum(size(job.trial) for job in jobs), quiet) as shown:

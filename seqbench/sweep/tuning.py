@@ -7,14 +7,33 @@ the cell's entry in the run's task.toml and stays there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from seqbench.analysis.rates import label
-from seqbench.card.task import Cell, Task
+from seqbench.card.tables import Cell
+from seqbench.card.task import Task
 from seqbench.errors import InputError
 
 
-def cell_of(tried: Cell) -> str:
-    """The label of the cell whose rate is tried."""
-    return tried.label.removesuffix(label("", tried.learning_rate))
+def with_known_rates(task: Task, stored: Task | None) -> tuple[Task, Task | None]:
+    """The task with the rates that cells have of their own or were given before, and the grid of
+    those that have none, if any; a choice that the run's task.toml has is final."""
+    if task.tuning is None:
+        return task, None
+    known = {cell.label: cell.learning_rate for cell in (stored.cells if stored else [])}
+    known |= {cell.label: cell.learning_rate for cell in task.cells if cell.learning_rate}
+    task = with_rates(task, known)
+    untried = [cell for cell in task.cells if cell.learning_rate is None]
+    return task, grid(task, untried) if untried else None
+
+
+def with_rates(task: Task, found: Mapping[str, float | None]) -> Task:
+    """The task with these rates, by the cells' labels; other cells keep what they have."""
+    cells = [
+        cell.model_copy(update={"learning_rate": found.get(cell.label, cell.learning_rate)})
+        for cell in task.cells
+    ]
+    return task.model_copy(update={"cells": cells})
 
 
 def grid(task: Task, cells: list[Cell]) -> Task:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from seqbench import plugins
 from seqbench.card.tables import Cell
@@ -14,36 +15,32 @@ from seqbench.training.loop import make_model
 WIDEST = 2**16
 
 
-def with_widths(task: Task, reference: Cell) -> Task:
-    """Every `match` of a task carried out: the cell has a hidden_size of its own instead.
+def matched(task: Task, reference: Cell) -> Iterator[tuple[str, int]]:
+    """Each `match` of a task carried out.
 
     Args:
         task: its cells are those that are asked for, looked up.
         reference: the first cell of the card, asked for or not, at its own or the task's width.
 
+    Yields:
+        The cell's label and its width.
+
     Raises:
         InputError: the reference itself is to be matched, a cell can't be built at some width, or
             none comes near.
     """
-    everywhere = task.training.match
-    training = task.training.model_copy(update={"match": "width"})
-    task = task.model_copy(update={"training": training})
     if reference.match == "parameters":
         raise InputError(
             f"cells ({reference.label}): match = 'parameters' in the first cell\n"
             "allowed: in all others; they are matched to the first"
         )
-    cells, target = [], None
+    target = None
     for cell in task.cells:
-        wanted = "width" if cell.hidden_size or cell == reference else cell.match or everywhere
-        cell = cell.model_copy(update={"match": None})
-        if wanted == "parameters":
-            if target is None:
-                target = _count(task, reference)
-            width = nearest_width(_counter(task, cell), target)
-            cell = cell.model_copy(update={"hidden_size": width})
-        cells.append(cell)
-    return task.model_copy(update={"cells": cells})
+        if cell.hidden_size or cell == reference:
+            continue
+        if (cell.match or task.training.match) == "parameters":
+            target = target or _count(task, reference)
+            yield cell.label, nearest_width(partial(_count_at, task, cell), target)
 
 
 def nearest_width(count: Callable[[int], int], target: int) -> int:
@@ -72,8 +69,8 @@ def nearest_width(count: Callable[[int], int], target: int) -> int:
     return above
 
 
-def _counter(task: Task, cell: Cell) -> Callable[[int], int]:
-    return lambda width: _count(task, cell.model_copy(update={"hidden_size": width}))
+def _count_at(task: Task, cell: Cell, width: int) -> int:
+    return _count(task, cell.model_copy(update={"hidden_size": width, "match": None}))
 
 
 def _count(task: Task, cell: Cell) -> int:
@@ -81,7 +78,7 @@ def _count(task: Task, cell: Cell) -> int:
     trial = task.model_copy(update={"cells": [cell]}).trials()[0]
     try:
         model = make_model(trial, make_problem(trial))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"cells ({cell.label}): it can't be built {trial.hidden_size} wide, to match "
             f"parameters: {plugins.own_words(error)}\nallowed: hidden_size in place of match"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from seqbench import plugins
@@ -29,7 +28,7 @@ def execute(job: Job) -> Iterator[Stepped | Finished]:
     record: dict[str, Any] = {"cell": source if isinstance(source, str) else "given as a class"}
     tables: dict[str, bytes] = {}
     try:
-        record["origins"] = provenance.origins(trial.named(), _origin)
+        record["origins"] = provenance.origins(trial.named())
         steps = training.train(trial, device=job.device)
         while True:
             try:
@@ -51,10 +50,6 @@ def execute(job: Job) -> Iterator[Stepped | Finished]:
         record["traceback"] = _printable(traceback.format_exc())
     record |= {"versions": provenance.versions(), "machine": provenance.machine(job.device)}
     yield Finished(job, record, tables)
-
-
-# Once a process, as a module is imported: what is edited later is not what is run here.
-_origin = cache(provenance.origin)
 
 
 def _printable(text: str) -> str:

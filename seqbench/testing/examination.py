@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from seqbench import plugins
 from seqbench.errors import InputError
+from seqbench.models.recurrent import is_layer
 from seqbench.testing.checks import CHECKS
 from seqbench.testing.checks.subject import Check, Fault, NotApplicable, Subject
 
@@ -106,10 +107,9 @@ def examine(
     Raises:
         InputError: no such cell, an option that it does not have, or another kind.
     """
-    if kind not in (None, "cell", "layer"):
-        raise InputError(f"kind = {kind!r}\nallowed: cell, layer")
     spec = plugins.resolve(cell, "cells") if isinstance(cell, str) else None
     cls = plugins.load(spec or cell)
+    is_layer(cls, kind)  # refuses another kind
     if isinstance(cls, type):
         reserved = ("input_size", "hidden_size")
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")

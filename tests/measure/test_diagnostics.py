@@ -32,7 +32,7 @@ from seqbench.measure.flow import gradient_flow
 from seqbench.models.recurrent import Stack, Unroll, as_layer
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
-from seqbench.sweep.check import build_once, resolve
+from seqbench.sweep.check import checked, resolve
 from seqbench.training import loop as training
 
 # --- the Jacobian of a step ------------------------------------------------------------------
@@ -538,7 +538,8 @@ def test_somebodys_own_diagnostic(tmp_path):
 )
 def test_what_can_not_be_is_said_before_anything_runs(asked, words):
     with pytest.raises(InputError, match=words):
-        build_once(resolve(cards.parse(CARD, "c", {"recording.diagnostics": [asked]})))
+        task = cards.parse(CARD, "c", {"recording.diagnostics": [asked]})
+        checked(task, task.cells[0])
 
 
 def test_credit_is_refused_where_nothing_is_to_be_credited():

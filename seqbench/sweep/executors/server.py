@@ -26,6 +26,7 @@ import sys
 import traceback
 from typing import NoReturn
 
+from seqbench.errors import InputError
 from seqbench.sweep.executors.messages import pack, receive
 
 FORK, FRESH = b"F", b"N"
@@ -182,9 +183,9 @@ def work(data: int, server: int) -> NoReturn:
         if request is not None:
             carry_out(connection, *request)
             status = 0
-    except SystemExit as end:  # somebody's code has ended its process
-        status = end.code if isinstance(end.code, int) else 1
-        connection.sendall(pack({"exited": status}))
+    except InputError as error:
+        connection.sendall(pack({"refused": str(error)}))
+        status = 0
     except BaseException:
         traceback.print_exc()
     finally:
