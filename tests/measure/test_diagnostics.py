@@ -537,9 +537,12 @@ def test_somebodys_own_diagnostic(tmp_path):
     ],
 )
 def test_what_can_not_be_is_said_before_anything_runs(asked, words):
-    with pytest.raises(InputError, match=words):
+    def check():
         task = cards.parse(CARD, "c", {"recording.diagnostics": [asked]})
         checked(task, task.cells[0])
+
+    with pytest.raises(InputError, match=words):
+        check()
 
 
 def test_credit_is_refused_where_nothing_is_to_be_credited():
