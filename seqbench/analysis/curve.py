@@ -1,6 +1,8 @@
 """What is read off a curve S(k): how far the gradient reaches back.
 
-S(k) is a log10 of the output flow at lag k relative to lag 0, so S(0) = 0; K is the largest lag.
+S(k) is a log10 of the output flow at lag k relative to the first lag of the curve: lag 1 of the
+whitened state's flow, lag 0 (the readout's own gradient) of a flow in the state's own coordinates.
+K is the largest lag.
 No quantity depends on which lags were recorded besides those next to it.
 """
 
@@ -20,9 +22,9 @@ class Curve:
     """S at ascending lags.
 
     Args:
-        lags: [n] ascending; lag 0 first.
-        s: [n] log10, relative to lag 0; -inf where the flow is an exact zero. NaN points, where it
-            has no mean or is not finite, are left out.
+        lags: [n] ascending; lag 0 or 1 first.
+        s: [n] log10, relative to the first; -inf where the flow is an exact zero. NaN points, where
+            it has no mean or is not finite, are left out.
     """
 
     def __init__(self, lags: np.ndarray, s: np.ndarray) -> None:
@@ -128,5 +130,5 @@ def from_rows(rows: pd.DataFrame, examples: int) -> Curve:
     s = np.where(zeros > MOST_ZEROS, -np.inf, s)
     s = np.where(rows["n_nonfinite"].to_numpy() > 0, np.nan, s)
     lags = rows["lag"].to_numpy()
-    start = s[0] if len(s) and lags[0] == 0 else np.nan
+    start = s[0] if len(s) and lags[0] <= 1 else np.nan
     return Curve(lags, s - start if np.isfinite(start) else np.full_like(s, np.nan))

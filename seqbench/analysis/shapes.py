@@ -1,6 +1,9 @@
 """S(k) and what is read off it, for every trial and recorded step, as DataFrames.
 
-The state's parts are taken together ("all"); of a stack, the layer that the readout reads.
+The state's parts are taken together, each coordinate in units of its standard deviation over the
+probe ("whitened"), and S is relative to lag 1: neither the units that a cell keeps its state in nor
+the readout's own step is in it. Runs from before that was recorded have the state's own coordinates
+("all"), relative to lag 0. Of a stack, the layer that the readout reads.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ def longest_needs(results: Results) -> dict[int, float]:
 def output_flow(results: Results) -> pd.DataFrame:
     """The rows of the output flow that S(k) is made of, with `examples` and `main_anchor`."""
     flow = results.flow
-    rows = flow[(flow["source"] == "output") & (flow["state"] == "all")]
+    state = "whitened" if is_whitened(results) else "all"
+    rows = flow[(flow["source"] == "output") & (flow["state"] == state)]
     if rows.empty:
         return rows.assign(examples=[], main_anchor=np.zeros(0, bool))
     rows = rows[rows["layer"] == rows.groupby(TRIAL)["layer"].transform("max")]
@@ -74,8 +78,24 @@ def output_flow(results: Results) -> pd.DataFrame:
     return rows.assign(examples=examples, main_anchor=rows["anchor"] == last)
 
 
+def is_whitened(results: Results) -> bool:
+    """Whether every trial of the run recorded the flow of the whitened state."""
+    output = results.flow[results.flow["source"] == "output"]
+    having = output[output["state"] == "whitened"]
+    return len(having) > 0 and len(having[TRIAL].drop_duplicates()) == len(
+        output[TRIAL].drop_duplicates()
+    )
+
+
+def reference(results: Results) -> str:
+    """What S is relative to, in words."""
+    if is_whitened(results):
+        return "lag 1, each coordinate of the state in units of its standard deviation"
+    return "lag 0, in the coordinates that the cell keeps its state in"
+
+
 def shapes(results: Results) -> pd.DataFrame:
-    """S(k) and its spread over the examples, in decades relative to lag 0.
+    """S(k) and its spread over the examples, in decades relative to the first lag: 1, or 0.
 
     Returns:
         A row a trial, anchor, recorded step and lag: s, p10, p90; hollow where more than 5 % of the
@@ -87,7 +107,8 @@ def shapes(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=columns).astype({"main_anchor": bool, "s": float})
     rows = rows.assign(hollow=rows["n_zero"] > curve.MANY_ZEROS * rows["examples"])
     broken = rows["n_nonfinite"] > 0
-    first = rows[(rows["lag"] == 0) & ~rows["hollow"] & ~broken]
+    start = 1 if is_whitened(results) else 0
+    first = rows[(rows["lag"] == start) & ~rows["hollow"] & ~broken]
     zero = first.set_index(KEY)["log10_norm"].rename("level")
     rows = rows.join(zero, on=KEY)
     for name, source in {"s": "log10_norm", "p10": "log10_p10", "p90": "log10_p90"}.items():
@@ -142,7 +163,7 @@ def read_offs(results: Results) -> pd.DataFrame:
 
 
 def _lag(one: Curve, crossing: float | None) -> float:
-    if one.largest_lag == 0:  # nothing but lag 0, or nothing finite
+    if len(one.lags) < 2:  # nothing but the first lag, or nothing finite
         return np.nan
     return np.inf if crossing is None else crossing
 

@@ -35,12 +35,16 @@ def probe_flow(
     lag 0 is the readout's direct gradient d(u . y_tau) / d h_tau. Loss flow: the gradient of each
     example's own loss, lags counted from its last scored step.
 
+    State "whitened", from lag 1 on: the norm of the whole state's gradient with each coordinate in
+    units of its standard deviation over the probe (`seqbench.measure.coordinates`), which does not
+    change with the units that a cell keeps its state in.
+
     Returns:
         A row for each source, anchor, layer, lag and part of the state; columns source, anchor,
         layer, time, lag, state, log10_norm, log10_p10, log10_p90, n_zero, n_nonfinite. Where
         anchors differ between examples, rows are aligned by lag; anchor is the latest of them.
     """
-    groups, found = walk_back(model, problem, batch, u_CO, boundaries)
+    groups, found = walk_back(model, problem, batch, u_CO, boundaries, whitened=True)
     tables = [
         {"source": np.full(len(table["lag"]), group.source, object), **table}
         for group in groups
@@ -170,7 +174,7 @@ def _tables(
         nearest = _at_lag_zero(found, rows, layer, name)[None]
         values_LCB = torch.cat([nearest, norms_TR.gather(0, where_LR)]).view(number, copies, -1)
         mean_square = log10_root_sum_square(values_LCB, 1) - 0.5 * math.log10(copies)
-        yield {
+        columns = {
             "anchor": np.full(number, anchor),
             "layer": np.full(number, layer),
             "time": anchor - np.array(lags),
@@ -178,6 +182,9 @@ def _tables(
             "state": np.full(number, name, object),
             **_over_examples(mean_square.numpy()),
         }
+        # At lag 0 it is the outputs' gradient, not the state's: there is nothing to whiten.
+        first = 1 if name == "whitened" else 0
+        yield {key: column[first:] for key, column in columns.items()}
 
 
 def _join(tables: Iterable[dict[str, np.ndarray]]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqbench.measure.coordinates import deviations
 from seqbench.measure.state import in_float64, measuring
 from seqbench.measure.walk import Transport, Walk, cut
 from seqbench.models.recurrent import Model
@@ -68,6 +69,8 @@ def walk_back(
     u_CO: Tensor,
     boundaries: int | Literal["all"],
     at_boundary: Callable[[int, Tensor, Tensor], None] | None = None,
+    *,
+    whitened: bool = False,
 ) -> tuple[list[Group], Transport]:
     """Output flow from every anchor, and loss flow, in one walk back.
 
@@ -78,6 +81,7 @@ def walk_back(
         u_CO: directions of the output flow, see `cotangents`.
         boundaries: how many lags beyond 10, or "all".
         at_boundary: see `seqbench.measure.walk.Walk.back`.
+        whitened: whether the norm of the whitened state's gradient is wanted too.
     """
     examples, device = batch.inputs.shape[1], batch.inputs.device
     sources = [("output", step_B.to(device), len(u_CO)) for step_B in problem.anchors(batch)]
@@ -99,7 +103,9 @@ def walk_back(
     direct = _Objectives(model, problem, batch, u_CO, len(groups) - 1)
     with measuring(model):
         walk = Walk(*in_float64(model, batch.inputs), direct, steps_R)
-        found = walk.back(cut(times, int(place(steps_R).max())), at_boundary)
+        anchors_B = torch.stack([group.anchors_B for group in groups]).amax(0)
+        units = deviations(walk.chain, anchors_B) if whitened else None
+        found = walk.back(cut(times, int(place(steps_R).max())), at_boundary, units)
     return groups, found
 
 

@@ -13,7 +13,7 @@ part of the state, P named parts of the state.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqbench.engine.chain import Segment, State, Tensors, enter, flatten, rebuild, roots
+from seqbench.engine.chain import Part, Segment, State, Tensors, enter, flatten, rebuild, roots
 from seqbench.measure.state import as_wide
 
 SEGMENT = 10  # links: a gradient may shrink by 1e-29 in each before float64 loses digits
@@ -83,7 +83,8 @@ class Transport:
 
     Attributes:
         times: boundaries, ascending: after so many links.
-        names: (layer, part of the state); "all" is a layer's parts together.
+        names: (layer, part of the state); "all" is a layer's parts together, "whitened" the same
+            with each coordinate in units of its own.
         log10_norms: [names, times, R].
         direct_log10: [R], the norm of the direct gradient at each row's anchor step.
     """
@@ -122,39 +123,63 @@ class Walk:
         self.batch_dims = list({part.tensor: part.batch_dim for part in parts}.values())
 
     def back(
-        self, edges: Sequence[int], at_boundary: Callable[[int, Tensor, Tensor], None] | None = None
+        self,
+        edges: Sequence[int],
+        at_boundary: Callable[[int, Tensor, Tensor], None] | None = None,
+        units: Sequence[Tensor] | None = None,
     ) -> Transport:
         """Pull the gradient back segment by segment, from the last edge to the first (0).
 
         Args:
             at_boundary: called with (time, the gradient of the whole state brought to norm 1
                 [R, n], log10 of its norm [R]) at each edge but the last.
+            units: of each named part's coordinates, [n]; see `seqbench.measure.coordinates`.
         """
         states = self._forward(edges)
         nothing_R = torch.full(
             self.anchors.shape, -math.inf, dtype=torch.float64, device=self.anchors.device
         )
         arriving = Arriving((), nothing_R.expand(len(self.parts), -1))
-        direct_log_R, found = nothing_R, []
+        direct_log_R, found, white = nothing_R, [], []
         for start, stop in reversed(list(pairwise(edges))):
             stretch = Stretch(start, stop, self._repeated(states.pop()))
             arriving, near_R = self._pull(stretch, arriving)
             found.append(arriving.log_PR)
+            if units is not None:
+                white.append(self._in_units(arriving, units))
             if at_boundary:
                 at_boundary(start, *self._joined(arriving))
             direct_log_R = torch.maximum(direct_log_R, near_R)
-        parts_PTR = torch.stack(found[::-1], 1)
-        layers = sorted({part.layer for part in self.parts})
-        together = [
-            log10_root_sum_square(parts_PTR[[part.layer == layer for part in self.parts]])
-            for layer in layers
-        ]
+        named = {(part.layer, part.name): each for part, each in self._by_part(found)}
+        named |= self._together("all", found)
+        if units is not None:
+            named |= self._together("whitened", white)
         return Transport(
             times=list(edges[:-1]),
-            names=[(p.layer, p.name) for p in self.parts] + [(layer, "all") for layer in layers],
-            log10_norms=torch.cat([parts_PTR, torch.stack(together)]),
+            names=list(named),
+            log10_norms=torch.stack(list(named.values())),
             direct_log10=direct_log_R,
         )
+
+    def _by_part(self, found: list[Tensor]) -> Iterator[tuple[Part, Tensor]]:
+        """Each named part with its norms [times, R], of norms [P, R] found from the end on."""
+        return zip(self.parts, torch.stack(found[::-1], 1), strict=True)
+
+    def _together(self, name: str, found: list[Tensor]) -> dict[tuple[int, str], Tensor]:
+        """The joint norm of each layer's parts."""
+        layers: dict[int, list[Tensor]] = {}
+        for part, each_TR in self._by_part(found):
+            layers.setdefault(part.layer, []).append(each_TR)
+        return {
+            (layer, name): log10_root_sum_square(torch.stack(layers[layer]))
+            for layer in sorted(layers)
+        }
+
+    def _in_units(self, arriving: Arriving, units: Sequence[Tensor]) -> Tensor:
+        """log10 of each part's norm with its coordinates in other units, [P, R]."""
+        each = zip(self.parts, units, strict=True)
+        scaled = [log10_norm(part.view(arriving.grad) * unit_n) for part, unit_n in each]
+        return torch.stack(scaled) + arriving.log_PR
 
     def _forward(self, edges: Sequence[int]) -> list[State]:
         """The states at all edges but the last."""

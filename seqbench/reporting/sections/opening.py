@@ -77,7 +77,7 @@ def rule() -> str:
     """The rule behind the third sentence."""
     return (
         f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
-        f"of the flow at lag 0 arrives); if it was below that at step 0, it must also have risen "
+        f"arrives); if it was below that at step 0, it must also have risen "
         f"by at least {opening.RISE:g} decade. Fallen: the first evaluation whose loss is below "
         f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
         "flow is known at the recorded steps only, so what happened between two of them can't be "

@@ -9,6 +9,7 @@ import pandas as pd
 
 from seqbench.analysis import opening
 from seqbench.analysis.falling import Intervention, interventions
+from seqbench.analysis.shapes import reference
 from seqbench.analysis.study import Study
 from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
@@ -18,7 +19,7 @@ MORE = "An option may change more than the flow, so this alone does not make the
 HOW_TO_READ = (
     "T is the length of the problem. The output flow S(k) says how strongly "
     "the answer depends on the state k steps earlier (the lag), as a power of ten relative to "
-    "lag 0: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
+    "{reference}: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
     "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
     "the answer needs. The flow counts as open where at least a thousandth arrives from there. "
     "A baseline is the loss of somebody with partial knowledge."
@@ -34,7 +35,8 @@ class Seen:
         """Sentences, and the words they use."""
         told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
         sentences = told + intervention_sentences(study)
-        words = Fold("The words of this page", [Text([HOW_TO_READ], "note")])
+        how = HOW_TO_READ.format(reference=reference(study.results))
+        words = Fold("The words of this page", [Text([how], "note")])
         return [Text(sentences, "numbered"), words]
 
 
