@@ -157,6 +157,7 @@ def diagnosed(rows, diagnostics, cells=TWO, clip=1.0, losses=None, flow=None, pi
         curves=pd.DataFrame(losses or [], columns=results.CURVE_COLUMNS[:5]),
         flow=pd.DataFrame(flow or [], columns=results.FLOW_COLUMNS),
         diagnostics=said,
+        lengths=pd.DataFrame(columns=results.LENGTH_COLUMNS),
         records=records,
     )
 
