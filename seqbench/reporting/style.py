@@ -198,6 +198,7 @@ def end_labels(ax: Axes, ends: dict[str, float], looks: dict[str, dict]) -> None
             fontsize=7.5,
             color=looks[cell]["color"],
             annotation_clip=False,
+            gid=name(cell),
         )
 
 
