@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from seqbench.analysis.statistics import median
@@ -54,7 +56,9 @@ def at_budgets(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _shown(curve: pd.DataFrame, trial, steps: int, by_sequences: bool) -> tuple[bool, float, float]:
+def _shown(
+    curve: pd.DataFrame, trial: Any, steps: int, by_sequences: bool
+) -> tuple[bool, float, float]:
     """Solved, loss over the baseline, score: of one trial, after so many steps."""
     curve = curve.sort_values("step")
     until = curve[curve["step"] <= steps]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -93,7 +94,7 @@ def draw_solved(curve: pd.DataFrame, budget: int, labels: list[str]) -> Figure:
     return figure
 
 
-def _steps(ax, curve: pd.DataFrame, cell: str, length: int, budget: int, look: dict) -> None:
+def _steps(ax: Axes, curve: pd.DataFrame, cell: str, length: int, budget: int, look: dict) -> None:
     rows = curve[(curve["cell"] == cell) & (curve["length"] == length)]
     if len(rows):
         steps, share = [*rows["step"], budget], [*rows["share"], rows["share"].iloc[-1]]

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -39,7 +40,7 @@ INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
 LEGEND_ROW = 0.17  # inches
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "text.color": INK,
@@ -108,7 +109,7 @@ def _shades(cells: list[str]) -> dict[str, str]:
     colours = {}
     for name, row in zip(SHADES, families.values(), strict=False):
         for cell, shade in zip(
-            sorted(row, key=row.get), np.linspace(LIGHTEST, DARKEST, len(row)), strict=True
+            sorted(row, key=row.__getitem__), np.linspace(LIGHTEST, DARKEST, len(row)), strict=True
         ):
             colours[cell] = mpl.colors.to_hex(mpl.colormaps[name](shade))
     return colours
@@ -153,9 +154,9 @@ def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
     if rows > 2:  # or it would take its room from the panels
         figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
     drawn = figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
-    for asked, shown, text in zip(handles, drawn.legend_handles, drawn.get_texts(), strict=True):
-        shown.set_gid(asked.get_gid())
-        text.set_gid(asked.get_gid())
+    for asked, *both in zip(handles, drawn.legend_handles, drawn.get_texts(), strict=True):
+        for artist in filter(None, both):
+            artist.set_gid(asked.get_gid())
 
 
 def plain(text: str, *, math: bool = True) -> str:
@@ -202,18 +203,18 @@ def end_labels(ax: Axes, ends: dict[str, float], looks: dict[str, dict]) -> None
         )
 
 
-def line(label: str, **look) -> Line2D:
+def line(label: str, **look: Any) -> Line2D:
     """An entry of a legend."""
     return Line2D([], [], label=plain(label), **look)
 
 
-def mark(label: str, marker: str, **look) -> Line2D:
+def mark(label: str, marker: str, **look: Any) -> Line2D:
     """An entry of a legend that is a marker."""
     look = {"color": INK, "linestyle": "none"} | look
     return Line2D([], [], label=plain(label), marker=marker, **look)
 
 
-def outcomes(seen: Iterable[str], **look) -> list[Line2D]:
+def outcomes(seen: Iterable[str], **look: Any) -> list[Line2D]:
     """Entries of a legend: what became of trials, those that are seen."""
     seen = set(seen)
     return [mark(one.word, one.marker, **look) for one in FINISHED if one in seen]

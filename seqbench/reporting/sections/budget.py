@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -43,7 +44,7 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
     ]
 
 
-def _cell(row) -> str:
+def _cell(row: Any) -> str:
     loss = DASH if pd.isna(row.loss) else f"{row.loss:.2g}"
     return f"{row.solved}/{row.trials}; {loss}"
 

@@ -38,7 +38,10 @@ class Flow:
     def blocks(self, study: Study) -> list[Figure | Table]:
         """The figure, and what is read off it."""
         shape = data(study)
-        files = [Table("flow_read_off", study.offs), Table("needed_lags", study.needs)]
+        files: list[Figure | Table] = [
+            Table("flow_read_off", study.offs),
+            Table("needed_lags", study.needs),
+        ]
         if shape.empty:
             return files
         several = len(study.labels) > many.MANY
@@ -96,9 +99,9 @@ def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str 
     hollow = by_lag["hollow"].any()
     ax.fill_between(mean.index, mean["p10"], mean["p90"], color=look["color"], alpha=0.16, lw=0)
     ax.plot(mean.index, mean["s"], **look)
-    spots = np.unique(np.linspace(0, len(mean) - 1, 6).round().astype(int)) if marker else []
     shown = hollow.to_numpy().copy()
-    shown[spots] = True
+    if marker:
+        shown[np.unique(np.linspace(0, len(mean) - 1, 6).round().astype(int))] = True
     for empty in (False, True):
         points = mean["s"][shown & (hollow.to_numpy() == empty)]
         face = "white" if empty else look["color"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 
 from seqbench.analysis import shapes
 from seqbench.analysis.study import Study
@@ -135,7 +137,7 @@ def _axes(each: list[int]) -> tuple[mpl.Figure, list[Axes]]:
     size = max(5.2, 2.65 * columns + 0.6), 0.3 + 2.5 * rows_each * len(counts)
     figure = mpl.Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows_each * len(counts), columns, squeeze=False)
-    axes = []
+    axes: list[Axes] = []
     for block, count in zip(grid.reshape(len(counts), -1), counts, strict=True):
         axes += block[:count].tolist()
         for unused in block[count:]:
@@ -143,7 +145,7 @@ def _axes(each: list[int]) -> tuple[mpl.Figure, list[Axes]]:
     return figure, axes
 
 
-def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, float]):
+def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any]) -> QuadMesh:
     rows = panel.rows
     table = rows.pivot_table(index="lag", columns="step", values="s", dropna=False)
     zeros = rows.pivot_table(index="lag", columns="step", values="hollow", dropna=False)
@@ -165,7 +167,8 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, float]):
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
     ax.set_title(style.plain(panel.title))
-    if ax.get_subplotspec().is_first_col():
+    spec = ax.get_subplotspec()
+    if spec is not None and spec.is_first_col():
         ax.set_ylabel("lag k, steps")
     _mark(ax, panel, steps)
     return mesh
@@ -174,7 +177,7 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, float]):
 def _mark(ax: Axes, panel: Panel, steps: np.ndarray) -> None:
     """A line at the longest needed lag, and one at the step by which the loss had fallen."""
     edge = [patheffects.withStroke(linewidth=2.6, foreground="black")]
-    look = {"color": "white", "lw": 1.3, "path_effects": edge}
+    look: dict[str, Any] = {"color": "white", "lw": 1.3, "path_effects": edge}
     if not np.isnan(panel.need):
         ax.axhline(panel.need, ls=(0, (4, 2)), **look)
     if not np.isnan(panel.fell_at):

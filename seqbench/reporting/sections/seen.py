@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 
@@ -59,7 +60,7 @@ def longest_sentence(study: Study) -> str:
     return f"{told}; {caution(study)}."
 
 
-def _length_of(row) -> str:
+def _length_of(row: Any) -> str:
     if row.undecided:
         return f"at least {row.longest}" if row.longest else "not known yet"
     return str(row.longest or "none")
