@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from seqbench.card.status import Status
-from seqbench.results import Results, load
+from seqbench.results import Results
 
 
 def label(cell: str, rate: float | None) -> str:
@@ -16,7 +14,7 @@ def label(cell: str, rate: float | None) -> str:
 
 
 def table(tried: Results) -> pd.DataFrame:
-    """What became of each cell at each rate, a row each, in the card's order.
+    """What became of each cell at each rate that has been tried, a row each, in the card's order.
 
     Args:
         tried: the run of the grid.
@@ -29,6 +27,8 @@ def table(tried: Results) -> pd.DataFrame:
     budget, rows = tried.task.training.steps, []
     for entry in tried.task.cells:
         trials = tried.trials[tried.trials["cell"] == entry.label]
+        if (trials["status"] == Status.INTERRUPTED).any():
+            continue
         relative = (trials["loss"] / trials["baseline"]).fillna(float("inf"))
         rows.append(
             {
@@ -56,11 +56,6 @@ def best(found: pd.DataFrame) -> dict[str, float]:
     return ranked.drop_duplicates("cell").set_index("cell")["learning_rate"].to_dict()
 
 
-def chosen(path: Path) -> dict[str, float]:
-    """Cell -> the rate that served it best in the run of a grid, in this folder."""
-    return best(table(load(path)))
-
-
 def tried(results: Results) -> pd.DataFrame:
     """What became of each cell at each learning rate, and which was chosen; empty: no tuning."""
     if results.tuning is None:
@@ -68,3 +63,19 @@ def tried(results: Results) -> pd.DataFrame:
     chosen = {cell.label: cell.learning_rate for cell in results.task.cells}
     found = table(results.tuning)
     return found.assign(chosen=found["cell"].map(chosen) == found["learning_rate"])
+
+
+def at_the_edge(tried: pd.DataFrame) -> list[str]:
+    """The cells whose chosen rate is the smallest or the largest that they were tried with: a still
+    better one may lie beyond.
+
+    Args:
+        tried: from the function of that name.
+    """
+    found = []
+    for cell, group in tried.groupby("cell", sort=False):
+        rate = group.loc[group["chosen"], "learning_rate"]
+        ends = group["learning_rate"].agg(["min", "max"]).tolist()
+        if len(rate) and rate.iloc[0] in ends:
+            found.append(cell)
+    return found

@@ -238,11 +238,13 @@ def each_once(values: list) -> list:
 
 class Tuning(Table):
     """[tuning]: the learning rates that each cell is tried with before the task proper, where, and
-    on which seeds; those are not reported."""
+    on which seeds; those are not reported. widen: how many rates may be added to a cell's grid
+    while its best one lies at the edge."""
 
     learning_rates: list[PositiveFloat] = Field(min_length=1)
     lengths: list[PositiveInt] = Field(min_length=1)
-    seeds: PositiveInt = 1
+    seeds: PositiveInt = 3
+    widen: int = Field(default=4, ge=0)
     first_seed: PositiveInt = 1000
 
     _each_once = field_validator("learning_rates", "lengths")(each_once)

@@ -75,12 +75,7 @@ def carry_out(
     device = check_device(device)
     check_workers(workers)
     if planned.first:
-        if not quiet:
-            grid = ", ".join(f"{rate:g}" for rate in planned.task.tuning.learning_rates)
-            told = f"first the learning rates, of {grid}: {len(planned.first.missing)} trials"
-            print(told, file=sys.stderr, flush=True)
-        carry_out(planned.first, workers=workers, device=device, quiet=quiet)
-        best = rates.chosen(planned.first.path)
+        best = choose_rates(planned, workers=workers, device=device, quiet=quiet)
         planned = lay_out(planned.path, tuning.with_rates(planned.task, best))
     make_folder(planned)
     jobs = [Job(trial, device) for trial in planned.missing]
@@ -96,6 +91,25 @@ def carry_out(
                         results.write_trial(planned.path, job.trial, record, tables)
                         shown.finish(job.trial, record["summary"])
     return results.load(planned.path)
+
+
+def choose_rates(
+    planned: Plan, *, workers: int | None, device: str, quiet: bool
+) -> dict[str, float]:
+    """Run the grid of learning rates, wider where the best one lies at its edge: cell -> rate."""
+    first, told = planned.first, "first the learning rates"
+    while first:
+        if not quiet and first.missing:
+            values = sorted({trial.learning_rate for trial in first.missing})
+            tried = ", ".join(f"{rate:g}" for rate in values)
+            count = len(first.missing)
+            print(f"{told}, of {tried}: {count} trials", file=sys.stderr, flush=True)
+        found = rates.table(carry_out(first, workers=workers, device=device, quiet=quiet))
+        wider = tuning.widened(planned.task, found)
+        first = lay_out(planned.path / results.TUNING, wider) if wider else None
+        told = "the best one lies at the edge: further learning rates"
+    best = rates.best(found)
+    return {cell.label: best[cell.label] for cell in tuning.untried(planned.task)}
 
 
 def check_device(device: str) -> str:

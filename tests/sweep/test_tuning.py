@@ -15,7 +15,7 @@ from seqbench.analysis import rates
 from seqbench.card import task as cards
 from seqbench.card.extend import reopened
 from seqbench.cli import main
-from seqbench.sweep import plan, run
+from seqbench.sweep import plan, run, tuning
 from seqbench.sweep.check import resolve
 from seqbench.sweep.run import carry_out
 from seqbench.sweep.widths import nearest_width
@@ -38,6 +38,8 @@ TUNING = """
 [tuning]
 learning_rates = [1e-3, 1e-2]
 lengths = [6]
+seeds = 1
+widen = 0
 """
 
 
@@ -236,6 +238,65 @@ def test_the_command_shows_both_phases_and_runs_them(card, tmp_path, monkeypatch
     assert not out.exists()
     assert "first the learning rates, of 0.001, 0.01: 2 trials" in command("--workers", "1").err
     assert "small: 4 trials, 4 finished, 0 to run" in command("--dry-run").out
+
+
+def found(*rows):
+    columns = ["cell", "learning_rate", "trials", "solved", "steps", "loss"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def losses(cell, **by_rate):
+    return [(cell, float(rate), 1, 0, 9.0, loss) for rate, loss in by_rate.items()]
+
+
+@pytest.mark.parametrize(
+    ("tried", "best", "beyond"),
+    [
+        ([1e-3, 3e-3, 1e-2], 1e-2, 0.033),
+        ([1e-3, 3e-3, 1e-2], 1e-3, 3.3e-4),
+        ([1e-3, 3e-3, 1e-2], 3e-3, None),
+        ([1e-2], 1e-2, 3.2e-3),
+    ],
+)
+def test_the_next_rate_is_as_far_beyond_as_the_neighbour_is_on_this_side(tried, best, beyond):
+    assert tuning.next_rate(tried, best) == beyond
+
+
+def test_a_grid_widens_for_the_cells_whose_best_rate_lies_at_its_edge(card, tmp_path):
+    task = plan.plan(card(CARD + TUNING.replace("widen = 0", "widen = 2")), tmp_path / "run").task
+    seen = found(
+        *losses("rnn", **{"0.001": 0.9, "0.01": 0.5}),
+        *losses("gru, equal", **{"0.001": 0.5, "0.01": 0.4, "0.1": 0.9}),
+    )
+    wider = tuning.widened(task, seen)
+    assert [cell.label for cell in wider.cells] == ["rnn @ 0.1"], "the other's best is inside"
+    seen = found(
+        *losses("rnn", **{"0.001": 0.9, "0.01": 0.5, "0.1": 0.4, "1.0": 0.3}),
+        *losses("gru, equal", **{"0.001": math.inf, "0.01": math.inf}),
+    )
+    assert tuning.widened(task, seen) is None, "twice is as often as the card allows; no result"
+
+
+def test_a_run_tries_rates_beyond_the_edge_and_goes_on_where_it_stopped(card, tmp_path):
+    text = CARD + TUNING.replace("widen = 0", "widen = 2")
+    results = carry_out(plan.plan(card(text), tmp_path / "run", cells=[Small]), quiet=True)
+    table = rates.table(results.tuning)
+    tried = sorted(table["learning_rate"])
+    best = results.task.cells[0].learning_rate
+    assert best == rates.best(table)["Small"]
+    assert len(tried) == 4 or best not in (tried[0], tried[-1])
+    assert len(tried) > 2, "of two rates, the best one always lies at the edge"
+    edge = rates.at_the_edge(rates.tried(results))
+    assert edge == (["Small"] if best in (tried[0], tried[-1]) else [])
+    told = (seqbench.report(results).parent / "report.md").read_text()
+    assert ("At the edge all the same" in told) == bool(edge)
+    added = f"*{tried[-1]:g}*".replace(".", "-")
+    for folder in (tmp_path / "run" / "tuning" / "trials").glob(added):
+        (folder / "trial.json").unlink()
+    (tmp_path / "run" / "task.toml").unlink()
+    again = carry_out(plan.plan(card(text), tmp_path / "run", cells=[Small]), quiet=True)
+    assert again.task.cells[0].learning_rate == best
+    pd.testing.assert_frame_equal(rates.table(again.tuning), table)
 
 
 def test_the_best_rate_solves_most_then_soonest_then_lowest():

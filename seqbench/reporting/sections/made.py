@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from seqbench.analysis.comparison import without_folder
+from seqbench.analysis.rates import at_the_edge, tried
 from seqbench.analysis.study import Study
 from seqbench.card.task import Task
 from seqbench.reporting.blocks import Block, Fold, Table, Text
 from seqbench.reporting.command import reproduce
-from seqbench.reporting.words import DASH, join
+from seqbench.reporting.words import DASH, count, join
 from seqbench.results import Results
 
 HEADS = ("cell", "what", "hidden size", "layers", "learning rate", "parameters", "options")
@@ -93,8 +94,19 @@ def learning_rates(results: Results) -> str:
         f"Chosen for each cell from {join(f'{rate:g}' for rate in tuning.learning_rates)}: most "
         f"trials solved, then fewest steps, then lowest loss, at T = {join(tuning.lengths)} on "
         f"{'seed' if tuning.seeds == 1 else 'seeds'} {join(seeds)}, which the report does not "
-        f"show otherwise. The choice: {each}. tuning.csv has every rate that was tried."
+        f"show otherwise; where the best lies at the edge, the next one beyond is tried too, up to "
+        f"{count(tuning.widen, 'time')}. The choice: {each}. {_edges(results)}One rate for all "
+        "lengths: what is compared is how far one setting goes. tuning.csv has every rate that was "
+        "tried."
     )
+
+
+def _edges(results: Results) -> str:
+    """Whose best rate lies at the edge of its grid all the same."""
+    edge = at_the_edge(tried(results))
+    if not edge:
+        return ""
+    return f"At the edge all the same, so that a better one may lie beyond: {join(edge)}. "
 
 
 def distinct(records: dict[str, dict], key: str) -> list[str]:
