@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from seqbench.analysis import rates
-from seqbench.card.tables import Cell
+from seqbench.card.tables import Cell, Tuning
 from seqbench.card.task import Task
 from seqbench.errors import InputError
 
@@ -29,7 +29,7 @@ def with_known_rates(task: Task, stored: Task | None) -> tuple[Task, Task | None
     known = {cell.label: cell.learning_rate for cell in (stored.cells if stored else [])}
     known |= {cell.label: cell.learning_rate for cell in task.cells if cell.learning_rate}
     task = with_rates(task, known)
-    tried = [(cell, rate) for cell in untried(task) for rate in task.tuning.learning_rates]
+    tried = [(cell, rate) for cell in untried(task) for rate in _tuning(task).learning_rates]
     return task, grid(task, tried) if tried else None
 
 
@@ -47,7 +47,7 @@ def widened(task: Task, found: pd.DataFrame) -> Task | None:
         found: from `seqbench.analysis.rates.table`.
     """
     best, further = rates.best(found), []
-    allowed = len(task.tuning.learning_rates) + task.tuning.widen
+    allowed = len(_tuning(task).learning_rates) + _tuning(task).widen
     for cell in untried(task):
         its_own = found[found["cell"] == cell.label]
         tried = sorted(its_own["learning_rate"])
@@ -101,10 +101,16 @@ def grid(task: Task, tried: Sequence[tuple[Cell, float]]) -> Task:
             "name": f"{task.name}-tuning",
             "description": f"Which learning rate serves which cell of the task {task.name}?",
             "cells": cells,
-            "lengths": task.tuning.lengths,
+            "lengths": _tuning(task).lengths,
             "evaluate_lengths": [],
-            "seeds": task.tuning.seeds,
-            "first_seed": task.tuning.first_seed,
+            "seeds": _tuning(task).seeds,
+            "first_seed": _tuning(task).first_seed,
             "tuning": None,
         }
     )
+
+
+def _tuning(task: Task) -> Tuning:
+    if task.tuning is None:
+        raise LookupError("the task has no [tuning]: its cells have rates of their own, or one")
+    return task.tuning
