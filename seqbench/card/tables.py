@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 # Whether a class takes a step at a time or a whole sequence, where it doesn't say so itself.
-Kind = Literal["cell", "layer"]
+Kind = Literal["cell", "layer", "chain"]
 
 NotNegative = Field(default=0.0, ge=0.0)
 

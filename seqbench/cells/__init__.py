@@ -23,6 +23,11 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.cells.rnn:Orthogonal",
         "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity",
     ),
+    "dense": (
+        "seqbench.cells.dense:Dense",
+        "deep feedforward network, `length` layers; options: activation, init, weight_scale, "
+        "bias_scale, norm, residual, tied, widths",
+    ),
     "lstm1997": (
         "seqbench.cells.lstm:LSTMWithoutForgetGate",
         "long short-term memory without a forget gate (Hochreiter & Schmidhuber 1997)",

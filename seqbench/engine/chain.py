@@ -59,9 +59,12 @@ class Chain(Protocol):
 
     Attributes:
         length: how many links there are if it is cut wherever it can be.
+        mixes: whether an example's numbers depend on the others in its batch, as by a batch norm:
+            then only the loss of all examples together has a gradient.
     """
 
     length: int
+    mixes: bool
 
     def link(self, start: int, stop: int) -> Link:
         """The chain between two places: state -> (outputs [steps, B, H], state)."""
@@ -71,6 +74,9 @@ class Chain(Protocol):
 
     def place(self, step_B: Tensor) -> Tensor:
         """Where in the chain the outputs of these steps, counted from 1, come out."""
+
+    def repeated(self, copies: int) -> Chain:
+        """The same over its examples several times, copy after copy, each for itself."""
 
     def start(self) -> State:
         """The state before the first link, written out: the gradient there can be asked for.

@@ -22,7 +22,9 @@ from seqbench.engine.chain import Chain
 from seqbench.measure.probe import walk_back
 from seqbench.measure.state import in_float64, measuring
 from seqbench.measure.walk import Transport, Walk, cut, log10_root_sum_square
-from seqbench.models.recurrent import Model, Stack, as_layer
+from seqbench.models.deep import Layers
+from seqbench.models.kinds import as_stack
+from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
 
@@ -60,7 +62,8 @@ def gradient_flow(
     every: int = 1,
     kind: str | None = None,
 ) -> pd.DataFrame:
-    """The norm of a gradient at every boundary between time steps, for any layer or cell.
+    """The norm of a gradient at every boundary between time steps, for any layer or cell; or at
+    every boundary between the layers of a network in depth.
 
     For each example, with s_t the whole state after t steps (h_t, or an LSTM's (h_t, c_t), whose
     parts are independent coordinates) and L_(>t) the part of the loss that the outputs after t
@@ -77,15 +80,19 @@ def gradient_flow(
     lost that are 308 decades (float32: 38) smaller than its largest. The loss itself is
     differentiated in the layer's own precision. Nothing of the module is changed: training mode,
     buffers, hooks, requires_grad, .grad and the random state are left as they were. Measured in
-    eval mode.
+    eval mode; but the batch norms of a network in depth in training mode, where examples mix: then
+    the gradient is that of the loss summed over all examples.
 
     Args:
-        layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, or a `Model` of this
-            package, whose readout is then applied before the loss.
-        inputs: [T, B, I], on the layer's device.
-        loss: outputs [T, B, H] -> [B], one loss an example; examples must not mix.
-        every: record every so many steps, counted back from the end (and the initial state).
-        kind: "layer" for a whole-sequence layer that is not an nn.RNNBase.
+        layer: a torch layer (nn.LSTM, ...), a step cell by torch's contract, an nn.Sequential, each
+            of whose modules is a link of a chain in depth, or a `Model` of this package, whose
+            readout is then applied before the loss.
+        inputs: [T, B, I], on the layer's device; for a network in depth [B, I].
+        loss: outputs [T, B, H] (in depth [B, H]) -> [B], one loss an example; examples must not
+            mix.
+        every: record every so many links, counted back from the end (and the initial state).
+        kind: "layer" for a whole-sequence layer that is not an nn.RNNBase, "chain" for a network in
+            depth.
 
     Returns:
         A DataFrame, one row for each layer (0 first), lag and part of the state, of columns anchor
@@ -93,7 +100,8 @@ def gradient_flow(
         "c", "s2", ..., and "all" together), log10_norm (mean over the examples whose norm is
         finite and not 0), log10_p10 and log10_p90 (percentiles over examples, an exact zero
         counting as -inf), n_zero and n_nonfinite (how many examples). Lag 0 is the direct gradient
-        of the last output. `attrs["precision"]` says what it was measured in.
+        of the last output. `attrs["precision"]` says what it was measured in, `attrs["summed"]`
+        whether the gradient is that of the sum over examples.
 
     Raises:
         ValueError: inputs or the loss have another shape, `every` is below 1, or the layer is none
@@ -104,25 +112,26 @@ def gradient_flow(
     Source: Bengio, Simard & Frasconi 1994, IEEE Transactions on Neural Networks 5(2); the norms of
     d L / d s_t: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
-    if inputs.ndim != 3 or not inputs.shape[0] or not inputs.shape[1]:
-        raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: [T, B, I], not empty")
     if type(every) is not int or every < 1:
         raise ValueError(f"every = {every}; allowed: a whole number, 1 or more")
-    objective = loss
+    readout: nn.Module = nn.Identity()
     if isinstance(layer, Model):
         readout, layer = layer.readout, layer.stack
+    model = as_stack(layer, kind)
+    deep = isinstance(model, Layers)
+    _check_inputs(inputs, 2 if deep else 3)
 
-        def objective(outputs: Tensor) -> Tensor:
-            return loss(readout(outputs))
+    def objective(outputs: Tensor) -> Tensor:
+        return loss(readout(outputs[-1] if deep else outputs))
 
-    model = layer if isinstance(layer, Stack) else Stack([as_layer(layer, kind)])
     with measuring(model):
         inputs = inputs.detach().clone()  # of one's own: what inference_mode made can't be used
+        inputs = inputs[None] if deep else inputs
         measured, wide_inputs = in_float64(model, inputs)
         steps_B = torch.full(inputs.shape[1:2], len(inputs), device=inputs.device)
 
-        def direct(steps: slice, outputs: Tensor) -> Tensor:
-            return gradient_TBH[steps]
+        def direct(steps: slice, outputs: Tensor) -> Tensor | None:
+            return gradient_TBH[steps] if len(outputs) else None
 
         walk = Walk(measured, wide_inputs, direct, steps_B)  # says first what can't be measured
         gradient_TBH = _loss_gradient_at_outputs(walk.chain, objective, inputs.dtype)
@@ -131,8 +140,15 @@ def gradient_flow(
         found = walk.back(cut({length - lag for lag in lags}, length))
         anchors_B = walk.chain.place(steps_B)
     table = _join(_tables(found, slice(0, len(steps_B)), 1, anchors_B, lags))
+    table.attrs["summed"] = walk.chain.mixes
     table.attrs["precision"] = str(wide_inputs.dtype).removeprefix("torch.")
     return table
+
+
+def _check_inputs(inputs: Tensor, axes: int) -> None:
+    if inputs.ndim != axes or not all(inputs.shape[:-1]):
+        allowed = "[T, B, I]" if axes == 3 else "[B, I] for a network in depth"
+        raise ValueError(f"inputs have shape {tuple(inputs.shape)}; allowed: {allowed}, not empty")
 
 
 def _loss_gradient_at_outputs(chain: Chain, loss: Callable, dtype: torch.dtype) -> Tensor:

@@ -65,14 +65,15 @@ def as_wide(x: Tensor) -> Tensor:
 
 @contextmanager
 def measuring(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside; modes, buffers and the global random state afterwards as they were."""
+    """Eval mode inside, but for what asks for training mode; afterwards modes, buffers and the
+    global random state as they were."""
     modes = [(part, part.training) for part in module.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     devices = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
     cudnn = torch.backends.cudnn.enabled
     with torch.random.fork_rng(devices), torch.inference_mode(False):
         torch.backends.cudnn.enabled = False  # its backward pass refuses eval mode
-        module.eval()
+        _to_measured_mode(module)
         try:
             yield
         finally:
@@ -82,3 +83,10 @@ def measuring(module: nn.Module) -> Iterator[None]:
             with torch.no_grad():
                 for buffer, before in buffers:
                     buffer.copy_(before)
+
+
+def _to_measured_mode(module: nn.Module) -> None:
+    module.eval()
+    for part in module.modules():
+        for asks in getattr(part, "measured_in_training", list)():
+            asks.train()

@@ -20,7 +20,9 @@ from seqbench.errors import InputError
 from seqbench.measure.diagnostics.saturation import gates
 from seqbench.measure.flow import gradient_flow
 from seqbench.measure.state import measuring
-from seqbench.models.recurrent import Stack, build
+from seqbench.models.deep import Layers
+from seqbench.models.kinds import build
+from seqbench.models.recurrent import Stack
 
 INPUTS = 2  # columns of N(0, 1)
 EXAMPLES = 32
@@ -78,7 +80,8 @@ def look(
 
     Args:
         cells: names, "module:Class", "file.py:Class", or inline tables as a card has them.
-        length: steps T of the input, [T, 32, 2] from N(0, 1), the same for every cell.
+        length: steps T of the input, [T, 32, 2] from N(0, 1), the same for every cell; of a
+            network in depth, its layers: it is shown the first step.
         hidden_size: H, where a cell has none of its own.
         seed: of the initialisation, the inputs and the cotangent.
         kind: "layer" for whole-sequence layers that don't say so themselves.
@@ -93,10 +96,13 @@ def look(
     for cell, cls in chosen:
         with _blamed(cell):
             with reproducible("cpu"):
-                stack, u_H = _build(cell, cls, hidden_size, seed)
-                table = gradient_flow(stack, inputs_TBI, _along(u_H))
-                gate = _gate(cell, cls, stack, inputs_TBI)
-            zeros[cell.label] = _float32_zero(stack, u_H, inputs_TBI)
+                stack, u_H = _build(cell, cls, length, hidden_size, seed)
+                deep = isinstance(stack, Layers)
+                shown = inputs_TBI[0] if deep else inputs_TBI
+                table = gradient_flow(stack, shown, _along(u_H, deep))
+                gate = None if deep else _gate(cell, cls, stack, inputs_TBI)
+            float32_zero = _float32_zero_in_depth if deep else _float32_zero
+            zeros[cell.label] = float32_zero(stack, u_H, shown)
         axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
         tables.append(pd.concat([pd.DataFrame(axes, index=table.index), table], axis=1))
         if gate:
@@ -104,9 +110,9 @@ def look(
     return Untrained(pd.concat(tables, ignore_index=True), zeros, known)
 
 
-def _along(u_H: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def _along(u_H: torch.Tensor, deep: bool) -> Callable[[torch.Tensor], torch.Tensor]:
     """The loss whose gradient is the output flow of the last step."""
-    return lambda outputs_TBH: outputs_TBH[-1] @ u_H
+    return lambda outputs: (outputs if deep else outputs[-1]) @ u_H
 
 
 def _chosen(
@@ -135,12 +141,15 @@ def _inputs(length: int, seed: int) -> torch.Tensor:
     return torch.randn(length, EXAMPLES, INPUTS, generator=draws)
 
 
-def _build(cell: Cell, cls: type, hidden_size: int, seed: int) -> tuple[Stack, torch.Tensor]:
+def _build(
+    cell: Cell, cls: type, length: int, hidden_size: int, seed: int
+) -> tuple[Stack | Layers, torch.Tensor]:
     """The untrained stack and the unit cotangent on its output."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = build(
             cls,
+            length=length,
             input_size=INPUTS,
             hidden_size=cell.hidden_size or hidden_size,
             output_size=1,
@@ -174,6 +183,16 @@ def _float32_zero(stack: Stack, u_H: torch.Tensor, inputs_TBI: torch.Tensor) -> 
     reached = (given_TBI.grad != 0).flatten(1).any(1).nonzero()  # NaN and inf too
     first = int(reached[0]) if len(reached) else len(inputs_TBI)
     return float(len(inputs_TBI) - first + 1) if first else math.inf
+
+
+def _float32_zero_in_depth(stack: Layers, u_H: torch.Tensor, inputs_BI: torch.Tensor) -> float:
+    with measuring(stack), torch.enable_grad():
+        states = [inputs_BI.clone().requires_grad_()]
+        for layer in stack.layers:
+            states.append(layer(states[-1]))
+        grads = torch.autograd.grad((states[-1] @ u_H).sum(), states)
+    zero = [lag for lag, grad in enumerate(reversed(grads)) if not grad.any()]
+    return float(zero[0]) if zero else math.inf
 
 
 def _gate(cell: Cell, cls: type, stack: Stack, inputs_TBI: torch.Tensor) -> Gate | None:

@@ -116,7 +116,7 @@ class Walk:
         self.direct, self.anchors = direct, anchors_R
         self.copies = len(anchors_R) // inputs.shape[1]
         self.chain = model.chain(inputs)
-        self.rows = model.chain(torch.cat([inputs] * self.copies, 1))
+        self.rows = self.chain.repeated(self.copies)
         self.start = self.chain.start()
         parts = self.chain.parts()
         self.parts = [part for part in parts if part.name]
@@ -216,6 +216,9 @@ class Walk:
         # What arrives by the state and what arrives by the outputs, on one scale: the largest is 1.
         sources_SR = torch.cat([arriving.log_PR, direct_R[None]])
         top_R = sources_SR.amax(0)
+        if self.chain.mixes:  # what belongs together is scaled together
+            tops = top_R.view(self.copies, -1).amax(1)
+            top_R = tops.repeat_interleave(len(top_R) // self.copies)
         before, reached = _vector_jacobian(
             segment,
             None if direct is None else _times_power_of_ten(direct, _scale(direct_R, top_R), 1),

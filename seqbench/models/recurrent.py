@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.card.tables import Kind
-from seqbench.engine.chain import Link, Part, State, flatten, rebuild
+from seqbench.engine.chain import Chain, Link, Part, State, flatten, rebuild
 from seqbench.errors import InputError
 
 LOOK = 4  # steps that are run to see whether a layer can be measured
@@ -80,6 +80,8 @@ class TimeChain:
         run: by torch's layer contract, what is run: the stack, or its compiled form.
     """
 
+    mixes = False
+
     def __init__(self, stack: Stack, inputs_TBI: Tensor, run: Callable[..., Any]) -> None:
         self.stack, self.inputs, self.run = stack, inputs_TBI, run
         self.length = len(inputs_TBI)
@@ -95,6 +97,10 @@ class TimeChain:
     def place(self, step_B: Tensor) -> Tensor:
         """The same steps."""
         return step_B
+
+    def repeated(self, copies: int) -> TimeChain:
+        """The same over its sequences several times, copy after copy."""
+        return TimeChain(self.stack, torch.cat([self.inputs] * copies, 1), self.run)
 
     def start(self) -> State:
         """The state of zeros that the layers start from.
@@ -175,12 +181,14 @@ class Model(nn.Module):
         readout: [..., H] -> [..., O].
     """
 
-    def __init__(self, stack: Stack, readout: nn.Linear) -> None:
+    stack: nn.Module
+
+    def __init__(self, stack: nn.Module, readout: nn.Linear) -> None:
         super().__init__()
         self.stack = stack
         self.readout = readout
 
-    def chain(self, inputs_TBI: Tensor, run: Callable[..., Any] | None = None) -> TimeChain:
+    def chain(self, inputs_TBI: Tensor, run: Callable[..., Any] | None = None) -> Chain:
         """Everything below the readout; see `Stack.chain`."""
         return self.stack.chain(inputs_TBI, run)
 

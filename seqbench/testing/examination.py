@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from seqbench import plugins
 from seqbench.errors import InputError
-from seqbench.models.recurrent import is_layer
+from seqbench.models.kinds import is_chain
 from seqbench.testing.checks import CHECKS
 from seqbench.testing.checks.subject import Check, Fault, NotApplicable, Subject
 
@@ -109,7 +109,11 @@ def examine(
     """
     spec = plugins.resolve(cell, "cells") if isinstance(cell, str) else None
     cls = plugins.load(spec or cell)
-    is_layer(cls, kind)  # refuses another kind
+    if is_chain(cls, kind):  # refuses another kind
+        raise InputError(
+            f"cell {cls.__name__}: a network in depth has no state over time to be checked\n"
+            "allowed: a cell or a layer; `seqbench flow` shows the gradient in depth"
+        )
     if isinstance(cls, type):
         reserved = ("input_size", "hidden_size")
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")

@@ -26,7 +26,8 @@ from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.measure.state import precision
-from seqbench.models.recurrent import Model, build
+from seqbench.models.kinds import build
+from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem, capabilities
 from seqbench.training.batches import Batches, generator, make_problem, seed_for
 from seqbench.training.evaluation import evaluate
@@ -66,6 +67,7 @@ def make_model(trial: Trial, problem: Problem) -> Model:
         torch.manual_seed(seed_for("init", trial))
         return build(
             plugins.load(trial.cell.source),
+            length=trial.length,
             input_size=problem.input_size,
             hidden_size=trial.hidden_size,
             output_size=problem.output_size,

@@ -33,6 +33,8 @@ class Deep(nn.Module):
 
 
 class Layers:
+    mixes = False
+
     def __init__(self, layers, x_BI):
         self.layers, self.x_BI, self.length = layers, x_BI, len(layers)
 
@@ -50,6 +52,9 @@ class Layers:
 
     def place(self, step_B):
         return torch.full_like(step_B, self.length)
+
+    def repeated(self, copies):
+        return Layers(self.layers, self.x_BI.repeat(copies, 1))
 
     def start(self):
         return self.x_BI

@@ -14,9 +14,15 @@ from seqbench.testing import CellConformance
 from seqbench.testing.checks import CHECKS
 from seqbench.testing.examination import examine
 
-GOOD = [*plugins.bundled("cells"), nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
+IN_TIME = [name for name in plugins.bundled("cells") if name != "dense"]
+GOOD = [*IN_TIME, nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
         odd.Good, odd.NamedTuple, odd.ListNestedAndCounting,
         odd.StatePartOfTheInputsWidth, odd.Dropout, odd.Lazy]  # fmt: skip
+
+
+def test_a_network_in_depth_is_told_to_look_elsewhere():
+    with pytest.raises(InputError, match=r"(?s)in depth.*allowed: .*seqbench flow"):
+        examine("dense")
 
 
 @pytest.mark.parametrize("cell", GOOD, ids=str)
