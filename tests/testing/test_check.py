@@ -157,7 +157,7 @@ def test_sizes_and_options_can_be_chosen():
     assert not any(r.status == "failed" for r in examine("lstm", options={"forget_bias": 1.0}))
     with pytest.raises(InputError, match="unknown option forgetbias"):
         examine("lstm", options={"forgetbias": 1.0})
-    with pytest.raises(InputError, match="kind = 'row'\nallowed: cell, layer"):
+    with pytest.raises(InputError, match="kind = 'row'\nallowed: cell, layer, chain"):
         examine("lstm", kind="row")
 
 
