@@ -51,7 +51,9 @@ class Layer(nn.Module):
     @property
     def bias(self) -> Tensor:
         """What is added to W h, by the layer or by its norm."""
-        return self.linear.bias if self.norm is None else self.norm.bias
+        bias = self.linear.bias if self.norm is None else self.norm.bias
+        assert isinstance(bias, Tensor)
+        return bias
 
     def forward(self, h_Bn: Tensor) -> Tensor:
         z_Bn = self.linear(h_Bn)
@@ -122,6 +124,7 @@ class Dense(nn.Sequential):
             layers.append(layer)
             below = width
         super().__init__(*layers)
+        self.width = below
 
     def _linear(self, n_in: int, n_out: int, *, bias: bool) -> nn.Linear:
         fill, deviation = INITIALISATIONS[self.init]
@@ -136,7 +139,7 @@ class Dense(nn.Sequential):
 
     def readout(self, output_size: int) -> nn.Linear:
         """What the last layer is read with, [..., n] -> [..., output_size]."""
-        return self._linear(self[-1].linear.out_features, output_size, bias=True)
+        return self._linear(self.width, output_size, bias=True)
 
 
 def _widths(widths: Sequence[int] | None, hidden_size: int, depth: int) -> Sequence[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ LOOK = 4  # links that are run to see whether a model runs in float64
 WIDE = (torch.float64, torch.complex128)
 
 
-def in_float64(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor]:
+def in_float64(model: Any, inputs: Tensor) -> tuple[Any, Tensor]:
     """A copy of a model and its inputs in float64; both as they are if it does not run so.
 
     A cell that makes float32 numbers of its own fails, or hands them on; its gradient is then
@@ -47,7 +48,7 @@ def _is_number(x: Tensor) -> bool:
     return x.is_floating_point() or x.is_complex()
 
 
-def widened(module: nn.Module) -> nn.Module:
+def widened(module: Any) -> Any:
     """A copy in float64 (complex parameters in complex128, which .double() leaves alone)."""
     wide = copy.deepcopy(module).double()
     for tensor in [*wide.parameters(), *wide.buffers()]:

@@ -100,9 +100,8 @@ def look(
                 deep = isinstance(stack, Layers)
                 shown = inputs_TBI[0] if deep else inputs_TBI
                 table = gradient_flow(stack, shown, _along(u_H, deep))
-                gate = None if deep else _gate(cell, cls, stack, inputs_TBI)
-            float32_zero = _float32_zero_in_depth if deep else _float32_zero
-            zeros[cell.label] = float32_zero(stack, u_H, shown)
+                gate = None if isinstance(stack, Layers) else _gate(cell, cls, stack, inputs_TBI)
+            zeros[cell.label] = _float32_zero(stack, u_H, shown)
         axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
         tables.append(pd.concat([pd.DataFrame(axes, index=table.index), table], axis=1))
         if gate:
@@ -175,7 +174,9 @@ def _blamed(cell: Cell) -> Iterator[None]:
         ) from error
 
 
-def _float32_zero(stack: Stack, u_H: torch.Tensor, inputs_TBI: torch.Tensor) -> float:
+def _float32_zero(stack: Stack | Layers, u_H: torch.Tensor, inputs_TBI: torch.Tensor) -> float:
+    if isinstance(stack, Layers):
+        return _float32_zero_in_depth(stack, u_H, inputs_TBI)
     with measuring(stack), torch.enable_grad():
         given_TBI = inputs_TBI.clone().requires_grad_()
         (stack(given_TBI, None)[0][-1] @ u_H).sum().backward(inputs=[given_TBI])

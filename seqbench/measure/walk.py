@@ -150,7 +150,7 @@ class Walk:
             if at_boundary:
                 at_boundary(start, *self._joined(arriving))
             direct_log_R = torch.maximum(direct_log_R, near_R)
-        named = {(part.layer, part.name): each for part, each in self._by_part(found)}
+        named = {(part.layer, str(part.name)): each for part, each in self._by_part(found)}
         named |= self._together("all", found)
         if units is not None:
             named |= self._together("whitened", white)

@@ -181,7 +181,7 @@ class Model(nn.Module):
         readout: [..., H] -> [..., O].
     """
 
-    stack: nn.Module
+    stack: Any  # a Stack, or Layers in depth
 
     def __init__(self, stack: nn.Module, readout: nn.Linear) -> None:
         super().__init__()
