@@ -123,6 +123,9 @@ def report(
         list[str] | None,
         typer.Option("--section", help="One more: module:Class or file.py:Class."),
     ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Tables in LaTeX and figures as PDF too.")
+    ] = False,
 ) -> None:
     """Write a page, tables and figures that compare the cells of one run or several."""
     from seqbench import load
@@ -130,7 +133,7 @@ def report(
 
     opened = [load(path) for path in runs]
     _busy(f"drawing tables and figures of {sum(len(one.trials) for one in opened)} trials")
-    print(write(opened, out, sections=sections or []))
+    print(write(opened, out, sections=sections or [], latex=latex))
 
 
 @app.command()

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -74,6 +74,25 @@ class Results:
         if self.task.tuning is None or read_task(self.path / TUNING) is None:
             return None
         return load(self.path / TUNING)
+
+    def to_csv(self, folder: str | Path) -> None:
+        """Write trials.csv, curves.csv, flow.csv and, where there are any, diagnostics.csv.
+
+        Raises:
+            InputError: the folder can't be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("trials", "curves", "flow", "diagnostics"):
+                table: pd.DataFrame = getattr(self, name)
+                if name != "diagnostics" or len(table):
+                    table.to_csv(folder / f"{name}.csv", index=False)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: can't be written: {error.strerror or error}\n"
+                "allowed: a folder that you may write to"
+            ) from None
 
     def __repr__(self) -> str:
         counts = self.trials["status"].value_counts().to_dict()
@@ -231,7 +250,7 @@ def write_task(path: Path, task: Task) -> None:
     write_atomically(path / "task.toml", lambda file: file.write_text(text, encoding="utf-8"))
 
 
-def write_atomically(target: Path, write) -> None:
+def write_atomically(target: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file of its own beside the target, flush it, and rename it."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from seqbench.analysis.opening import OPEN
 from seqbench.analysis.shapes import READ_OFF, TRIAL, longest_needs
-from seqbench.analysis.statistics import median, wilson
+from seqbench.analysis.statistics import bootstrap, median, wilson
 from seqbench.card.status import FINISHED, Status
 from seqbench.results import Results
 
@@ -58,12 +58,54 @@ def comparison(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
 
 def _learned(results: Results) -> pd.DataFrame | None:
     """share_learned at the end of training, median over seeds; None where the problem has none."""
-    curves = results.curves
-    if "share_learned" not in curves or curves["share_learned"].isna().all():
+    each = learned(results)
+    if each is None or each.name != "share_learned":
         return None
-    last = curves.sort_values("step").groupby(TRIAL)["share_learned"]
-    each = last.apply(lambda values: values.tail(LAST).mean(skipna=False))
     return each.groupby(["cell", "length"]).median().reset_index()
+
+
+def learned(results: Results) -> pd.Series | None:
+    """What was learned, by trial: the problem's share_learned, or, where it has none, the score.
+
+    Returns:
+        The mean of the last evaluations by cell, length and seed; None where none was evaluated.
+    """
+    curves = results.curves.sort_values("step")
+    for name in ("share_learned", "score"):
+        if name in curves and curves[name].notna().any():
+            last = curves.groupby(TRIAL)[name]
+            return last.apply(lambda values: values.tail(LAST).mean(skipna=False))
+    return None
+
+
+def headline(results: Results, labels: list[str], longest: pd.DataFrame) -> pd.DataFrame:
+    """The numbers that a cell is summed up by, over all its lengths.
+
+    Args:
+        longest: from `longest_solved`.
+
+    Returns:
+        cell; lengths_solved, the share of the lengths that at least half of the seeds solved;
+        learned, the interquartile mean of what was learned, with the ends of its interval,
+        bootstrapped within each length.
+    """
+    each = learned(results)
+    rows = []
+    for cell in labels:
+        mine = each.loc[[cell]] if each is not None and cell in each.index else pd.Series()
+        strata = [of for _, of in mine.groupby("length")] if len(mine) else []
+        found = bootstrap([one.to_numpy(float) for one in strata])
+        share = longest.loc[longest["cell"] == cell, "share"]
+        rows.append(
+            {
+                "cell": cell,
+                "lengths_solved": float(share.iloc[0]) if len(share) else np.nan,
+                "learned": found.value,
+                "learned_low": found.low,
+                "learned_high": found.high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _at_the_ends(results: Results, offs: pd.DataFrame) -> pd.DataFrame:

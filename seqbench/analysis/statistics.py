@@ -17,6 +17,7 @@ from seqbench.card.status import FINISHED
 
 Z = 1.959964  # two-sided 95 % of the normal distribution
 DRAWS = 2000  # of a bootstrap
+LEAST = 5  # values in a stratum; fewer have no interval
 CONFIDENCE = 0.95
 
 
@@ -80,7 +81,8 @@ def bootstrap(
         statistic: of all values together.
 
     Returns:
-        NaN throughout where nothing is known.
+        NaN throughout where nothing is known; no ends where a stratum has fewer than LEAST values,
+        which say too little of how others would scatter.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, chapters 8 and 13.
     """
@@ -90,13 +92,16 @@ def bootstrap(
     if not known:
         return Interval(math.nan, math.nan, math.nan)
     generator = np.random.default_rng(seed)
+    value = statistic(np.concatenate(known))
+    if min(map(len, known)) < LEAST:
+        return Interval(value, math.nan, math.nan)
     found = [
         statistic(np.concatenate([generator.choice(one, len(one)) for one in known]))
         for _ in range(draws)
     ]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
-    return Interval(statistic(np.concatenate(known)), float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
 def sign_test(more: int, less: int) -> float:

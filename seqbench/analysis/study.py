@@ -67,6 +67,11 @@ class Study:
         return comparison.started(self.comparison, self.overview)
 
     @cached_property
+    def headline(self) -> pd.DataFrame:
+        """What a cell is summed up by: see `comparison.headline`."""
+        return comparison.headline(self.results, self.labels, self.longest)
+
+    @cached_property
     def paired(self) -> pd.DataFrame:
         """Each cell against the card's first, seed by seed: see `statistics.paired`."""
         return statistics.paired(self.results.trials, self.labels[0])

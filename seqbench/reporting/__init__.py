@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ def report(
     out: str | Path | None = None,
     *,
     sections: Sequence[str | type] = (),
+    latex: bool = False,
 ) -> Path:
     """Write a page, its Markdown twin, tables and figures.
 
@@ -30,6 +32,7 @@ def report(
         runs: a run, opened or its folder, or several: one page with a chapter each.
         out: the folder; None: "report" in the first run's folder.
         sections: further ones, after the bundled: classes, "module:Class" or "file.py:Class".
+        latex: whether to write report.tex, tables/*.tex and figures/*.pdf too.
 
     Returns:
         The page, index.html; beside it report.md, tables/*.csv, figures/*.png and *.svg.
@@ -52,6 +55,8 @@ def report(
         for part in (folder, folder / "tables", folder / "figures"):
             part.mkdir(parents=True, exist_ok=True)
         _write(chapters, folder)
+        if latex:
+            _write_latex(chapters, folder)
     except OSError as error:
         raise InputError(
             f"--out {folder}: can't be written: {error.strerror or error}\n"
@@ -86,7 +91,12 @@ def _chapter(name: str, study: Study, sections: Sequence[Section]) -> Chapter:
         for section in sections
     ]
     task = study.task
-    return Chapter(name, task.name, task.description, [part for part in parts if part.blocks])
+    facts = (
+        f"T = {', '.join(map(str, task.lengths))}; n = {task.seeds} seeds a cell and length; at "
+        f"most {task.training.steps:,} training steps."
+    )
+    shown = [part for part in parts if part.blocks]
+    return Chapter(name, task.name, task.description, facts, shown)
 
 
 def _write(chapters: Sequence[Chapter], folder: Path) -> None:
@@ -97,16 +107,29 @@ def _write(chapters: Sequence[Chapter], folder: Path) -> None:
     for chapter in chapters:
         for file, table in chapter.tables().items():
             target = folder / "tables" / f"{file}.csv"
-            write_atomically(target, lambda to, table=table: written(table).to_csv(to, index=False))
+            write_atomically(target, partial(written(table).to_csv, index=False))
         for file, figure in chapter.figures().items():
             with style.drawing():
                 pictures = svg.pictures(figure.draw(), file)
             drawn[file] = pictures
             _write_text(folder / "figures" / f"{file}.svg", pictures.svg)
             target = folder / "figures" / f"{file}.png"
-            write_atomically(target, lambda to, png=pictures.png: to.write_bytes(png))
+            write_atomically(target, partial(Path.write_bytes, data=pictures.png))
     _write_text(folder / "report.md", markdown.render(chapters))
     _write_text(folder / "index.html", page.render(chapters, drawn))
+
+
+def _write_latex(chapters: Sequence[Chapter], folder: Path) -> None:
+    from seqbench.reporting import latex
+
+    text, tables = latex.render(chapters)
+    for file, table in tables.items():
+        _write_text(folder / "tables" / f"{file}.tex", table)
+    for chapter in chapters:
+        for file, figure in chapter.figures().items():
+            target = folder / "figures" / f"{file}.pdf"
+            write_atomically(target, partial(latex.save_pdf, figure.draw))
+    _write_text(folder / "report.tex", text)
 
 
 def written(table: pd.DataFrame) -> pd.DataFrame:

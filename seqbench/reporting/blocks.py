@@ -143,12 +143,14 @@ class Chapter:
         name: of its files and its place on the page; "" where it is the only one.
         title: the task's.
         lead: what the task is about.
+        facts: lengths, seeds and budget, for captions that stand alone.
         parts: its sections.
     """
 
     name: str
     title: str
     lead: str
+    facts: str
     parts: Sequence[Part]
 
     @property

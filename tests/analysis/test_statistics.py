@@ -106,8 +106,15 @@ def test_cells_are_compared_seed_by_seed():
     assert (row["pairs"], row["sooner"], row["later"], row["level"]) == (3, 1, 1, 1)
     assert row["p"] == 1.0
     assert row["loss_ratio"] == pytest.approx(-1)  # the median of -1, -1, 1
-    assert row["loss_ratio_low"] == -1
-    assert row["loss_ratio_high"] == 1
+    assert math.isnan(row["loss_ratio_low"])  # three pairs say too little
+
+
+def test_five_pairs_have_an_interval():
+    rows = [("a", 10, seed, "done", None, 1.0) for seed in range(5)]
+    rows += [("b", 10, seed, "done", None, 10.0 ** (seed - 3)) for seed in range(5)]
+    (row,) = statistics.paired(trials(rows), "a").to_dict("records")
+    assert row["loss_ratio"] == pytest.approx(-1)
+    assert (row["loss_ratio_low"], row["loss_ratio_high"]) == pytest.approx((-3, 1))
 
 
 def test_steps_to_solve_are_a_curve_that_ends_below_one_where_some_never_do():

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -42,7 +44,7 @@ def folder(tmp_path_factory):
     cells = [f'{{use = "rnn", label = {json.dumps(label)}}}' for label in LABELS]
     trials = whole((10,), 1, LABELS)
     run = runs.write(tmp_path_factory.mktemp("run"), trials, (10,), 1, f"[{', '.join(cells)}]")
-    return seqbench.report(run).parent
+    return seqbench.report(run, latex=True).parent
 
 
 def test_the_page_has_no_tag_or_style_of_theirs(folder):
@@ -87,3 +89,18 @@ def test_figures_are_xml_and_show_the_label_as_it_is(folder):
         assert not [e for e in root.iter() if e.tag.endswith("script")]
     flow = (folder / "figures" / "story.svg").read_text(encoding="utf-8")
     assert "evil" in flow  # its name, as text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs the program pdflatex")
+def test_a_paper_takes_the_tables_and_figures_as_they_are(folder):
+    ran = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        errors="replace",
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    assert "undefined" not in ran.stdout.lower()
+    assert (folder / "report.pdf").stat().st_size > 20_000

@@ -7,6 +7,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "seen": ("seqbench.reporting.sections.seen:Seen", "what was seen, in a few sentences"),
     "glance": ("seqbench.reporting.sections.glance:Glance", "a line a cell"),
     "comparison": ("seqbench.reporting.sections.comparison:Comparison", "cells by length"),
+    "pairs": ("seqbench.reporting.sections.pairs:Pairs", "cells compared seed by seed"),
     "flow": ("seqbench.reporting.sections.flow:Flow", "the output flow against lag"),
     "reach": ("seqbench.reporting.sections.reach:Reach", "half-life and horizon against length"),
     "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
