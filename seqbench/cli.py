@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -210,7 +210,7 @@ def check(
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
     counts: Counter[str] = Counter()
-    for result in examine(cell, kind=kind, **sizes, options=_settings(settings or [])):
+    for result in examine(cell, kind=cast("Any", kind), **sizes, options=_settings(settings or [])):
         print(result, flush=True)
         counts[result.status] += 1
     print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
@@ -235,7 +235,10 @@ def list_(
         if kind == "tasks":
             rows = {name: cards.load(name).description for name in cards.bundled()}
         else:
-            rows = {name: told for name, (_, told) in plugins.available(kind).items()}
+            rows = {
+                name: told
+                for name, (_, told) in plugins.available(cast("plugins.Kind", kind)).items()
+            }
         width = max(map(len, rows), default=0)
         for name, told in rows.items():
             print(f"  {name:<{width}} {told}")
