@@ -277,7 +277,8 @@ def _settings(
         try:
             changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            changes[key.strip()] = value.strip()
+            text = value.strip()
+            changes[key.strip()] = {"True": True, "False": False}.get(text, text)
     return changes
 
 

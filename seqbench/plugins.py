@@ -16,7 +16,8 @@ import sys
 import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from seqbench.errors import InputError
 
@@ -107,7 +108,8 @@ def resolve(spec: str, kind: Kind, base: Path | None = None) -> str:
 
 
 def _nearest(word: str, words: Any) -> str:
-    near = difflib.get_close_matches(word, words, n=1)
+    alike = [one for one in words if one.lower() == word.lower()]
+    near = alike or difflib.get_close_matches(word, words, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -171,25 +173,52 @@ def _folder_of(package: str) -> list[str]:
 
 
 def check_options(cls: type, options: dict, reserved: tuple[str, ...], where: str) -> None:
-    """Refuse options that the constructor of `cls` does not take.
+    """Refuse options that the constructor of `cls` does not take, and values of another type than
+    its annotations or defaults say.
 
     Args:
         reserved: parameters that the suite fills in itself.
         where: how to name the place in the message, such as "cells.lstm".
 
     Raises:
-        InputError: an option that is not a parameter.
+        InputError: an option that is not a parameter, or a value that can't be.
     """
-    parameters = inspect.signature(cls).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    allowed = [p.name for p in parameters if p.name not in reserved]
+    parameters = inspect.signature(cls).parameters
+    any_key = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    allowed = [p.name for p in parameters.values() if p.name not in reserved]
     for key, value in options.items():
-        if key not in allowed:
+        if key not in allowed and not any_key:
             raise InputError(
                 f"{where}: unknown option {key} = {value!r}\n"
                 f"allowed: {', '.join(allowed) or 'no options'}"
             )
+        types = _types(cls, parameters[key]) if key in parameters else None
+        if types and type(value) not in types:
+            words = [kind for kind in TYPES if kind in types - ({int} if float in types else set())]
+            told = " or ".join(TYPES[kind] for kind in words)
+            raise InputError(f"{where}: {key} = {value!r}\nallowed: {told}")
+
+
+TYPES = {bool: "true or false", float: "a number", int: "a whole number", str: "text, in quotes"}
+
+
+def _types(cls: type, parameter: inspect.Parameter) -> set[type] | None:
+    """The plain types that a parameter is declared to take; None where that is not known.
+
+    An annotation says it; else a default that is true or false, or a number, excludes text.
+    """
+    try:
+        hint = get_type_hints(cls.__init__).get(parameter.name)
+    except Exception:  # a name that only a type checker knows
+        hint = None
+    if hint is not None:
+        found = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+        if not found <= {*TYPES, NoneType}:
+            return None
+        return found | ({int} if float in found else set())
+    if isinstance(parameter.default, bool):
+        return {bool}
+    return {int, float, list, dict} if isinstance(parameter.default, int | float) else None
 
 
 def _load_module(name: str, spec: str):

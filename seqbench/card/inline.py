@@ -15,23 +15,21 @@ EXAMPLE = """'{ use = "lstm", forget_bias = 3 }'"""
 CLOSES = {"{": "}", "[": "]"}
 
 
-def split(text: str) -> list[str]:
-    """At commas, but for those inside of tables, lists and quoted strings."""
-    words, open_, quote = [""], "", ""
-    for c in text:
+def first(text: str) -> str:
+    """What stands before the first comma outside of tables, lists and quoted strings."""
+    open_, quote = "", ""
+    for i, c in enumerate(text):
         if quote:
             quote = "" if c == quote else quote
         elif c in "\"'":
             quote = c
         elif c in CLOSES:
             open_ += CLOSES[c]
-        elif open_.endswith(c):
+        elif open_ and c == open_[-1]:
             open_ = open_[:-1]
         elif c == "," and not open_:
-            words.append("")
-            continue
-        words[-1] += c
-    return [word.strip() for word in words if word.strip()]
+            return text[:i]
+    return text
 
 
 def entry(text: str) -> dict[str, Any]:
@@ -48,8 +46,18 @@ def entry(text: str) -> dict[str, Any]:
         table = tomllib.loads(f"cell = {text}")["cell"]
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"cell {text}: not TOML: {error}\nallowed: as in {EXAMPLE}") from None
+    return labelled(checked(table))
+
+
+def checked(table: dict[str, Any]) -> dict[str, Any]:
+    """Raises InputError for a table that does not say which cell it is."""
     if not isinstance(table.get("use"), str):
-        raise InputError(f"cell {text}: which one?\nallowed: a table with use, as in {EXAMPLE}")
+        raise InputError(f"cell {table}: which one?\nallowed: a table with use, as in {EXAMPLE}")
+    return table
+
+
+def labelled(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with a label, its own or one of its options."""
     return table if "label" in table else table | {"label": label(table)}
 
 

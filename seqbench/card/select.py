@@ -7,17 +7,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from seqbench.card import inline
 from seqbench.card.mistakes import explain
 from seqbench.card.tables import Cell
 from seqbench.card.task import Task, absolute
 from seqbench.errors import InputError
 
 
-def select(task: Task, wanted: str | Sequence[str | type] | None) -> Task:
+def select(task: Task, wanted: str | Sequence[str | dict | type] | None) -> Task:
     """The task with the card's cells of these labels or names; anything else is a cell of its own.
 
     Args:
-        wanted: labels, names, specs or classes, as a list or as text with commas; None: the card's.
+        wanted: labels, names, specs, tables as a card has them or classes, as a list or as text
+            with commas; None: the card's.
 
     Raises:
         InputError: none at all, one twice, or what can't be a cell.
@@ -53,20 +55,24 @@ def split_labels(text: str, labels: Iterable[str]) -> list[str]:
     found, rest = [], text.strip()
     while rest:
         label = max((x for x in labels if (rest + ",").startswith(x + ",")), key=len, default=None)
-        word = rest.partition(",")[0] if label is None else label
+        word = inline.first(rest) if label is None else label
         found.append(word.strip())
         rest = rest[len(word) + 1 :].strip()
     return [word for word in found if word]
 
 
-def _found(task: Task, want: str | type) -> list[Cell]:
-    """What is asked for by a label, a name, a spec or a class."""
+def _found(task: Task, want: str | dict | type) -> list[Cell]:
+    """What is asked for by a label, a name, a spec, a table or a class."""
+    if isinstance(want, dict):
+        return [cell(**inline.labelled(inline.checked(want)))]
     if isinstance(want, type):
         return [
             cell(f"{want.__module__}:{want.__qualname__}", label=want.__name__).standing_for(want)
         ]
     by_label = [cell for cell in task.cells if cell.label == want]
-    return by_label or [one for one in task.cells if one.use == want] or [cell(want)]
+    return (
+        by_label or [one for one in task.cells if one.use == want] or [cell(**inline.entry(want))]
+    )
 
 
 def _told_apart(cells: list[Cell]) -> list[Cell]:

@@ -209,12 +209,23 @@ def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Tas
         card = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not TOML: {error}\nallowed: a task card in TOML") from None
+    changed = copy.deepcopy(card)
     for dotted, value in (overrides or {}).items():
-        _put(card, dotted, value)
+        _put(changed, dotted, value)
     try:
-        return Task.model_validate(card)
+        return Task.model_validate(changed)
     except ValidationError as error:
-        raise InputError(f"{where}: {explain(error, Task, _TABLES)}") from None
+        # The file is not to blame for what was asked for beside it.
+        blamed = "" if overrides and _is_valid(card) else f"{where}: "
+        raise InputError(f"{blamed}{explain(error, Task, _TABLES)}") from None
+
+
+def _is_valid(card: dict[str, Any]) -> bool:
+    try:
+        Task.model_validate(card)
+    except ValidationError:
+        return False
+    return True
 
 
 def load(name: str, overrides: dict[str, Any] | None = None) -> Task:
@@ -289,4 +300,4 @@ def _put(card: dict, dotted: str, value: Any) -> None:
         card = card.setdefault(name, {})
         if not isinstance(card, dict):
             raise InputError(f"--set {dotted}: {name} is not a table\nallowed: table.key=value")
-    card[key] = copy.deepcopy(value)
+    card[key] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def plan(
     task: str | Path | Task,
     out: str | Path | None = None,
     *,
-    cells: str | Sequence[str | type] | None = None,
+    cells: str | Sequence[str | dict | type] | None = None,
     lengths: Iterable[int] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
@@ -53,7 +54,7 @@ def plan(
         InputError: what can't be, and what is allowed.
     """
     given = {
-        "lengths": None if lengths is None else [int(length) for length in lengths],
+        "lengths": None if lengths is None else _whole_numbers(lengths),
         "seeds": seeds,
         "training.steps": steps,
     }
@@ -62,17 +63,41 @@ def plan(
         key: cards.absolute(value, Path.cwd()) if isinstance(value, str) else value
         for key, value in ((overrides or {}) | said).items()
     }
-    where = task.name if isinstance(task, Task) else str(task)
-    if isinstance(task, Task):
-        card = cards.parse(task.to_toml(), where, changes)
-    else:
-        card = cards.load(where, changes)
+    card = _read(task, changes)
     selected = select(card, cells)
     try:
         asked = checked(selected, card.cells[0])
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        where = task.name if isinstance(task, Task) else str(task)
+        blamed = f"{where}: " if _can_not_be(_read(task, {})) else ""
+        raise InputError(f"{blamed}{error}") from None
     return lay_out(Path(out) if out is not None else Path("runs") / asked.name, asked)
+
+
+def _read(task: str | Path | Task, changes: dict[str, Any]) -> Task:
+    if isinstance(task, Task):
+        return cards.parse(task.to_toml(), task.name, changes)
+    return cards.load(str(task), changes)
+
+
+def _can_not_be(card: Task) -> bool:
+    """Whether it is the card's own mistake, and not one of what was asked for beside it."""
+    try:
+        checked(card, card.cells[0])
+    except InputError:
+        return True
+    return False
+
+
+def _whole_numbers(lengths: Any) -> list[int]:
+    """Raises InputError for what is no list of whole numbers, such as text or a number alone."""
+    wrong = InputError(f"lengths = {lengths!r}\nallowed: whole numbers, as in [50, 100]")
+    if isinstance(lengths, str):
+        raise wrong
+    try:
+        return [operator.index(length) for length in lengths]  # numpy's whole numbers too
+    except TypeError:
+        raise wrong from None
 
 
 def lay_out(path: Path, asked: Task) -> Plan:

@@ -29,7 +29,7 @@ def run(
     task: str | Path | Task,
     out: str | Path | None = None,
     *,
-    cells: str | Sequence[str | type] | None = None,
+    cells: str | Sequence[str | dict | type] | None = None,
     lengths: Iterable[int] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
@@ -43,8 +43,9 @@ def run(
     Args:
         task: a bundled name, the path of a card, or a Task.
         out: the run's folder; default runs/NAME.
-        cells: labels or names of the card's cells, other specs, or classes (those run in this
-            process), as a list or as text with commas; default: the card's.
+        cells: labels or names of the card's cells, other specs, tables as a card has them, or
+            classes (those run in this process), as a list or as text with commas; default: the
+            card's.
         lengths, seeds, steps: in place of the card's.
         overrides: dotted key -> value, in place of the card's.
         workers: how many trials at a time; default one a core.

@@ -215,9 +215,6 @@ def test_options_go_to_every_cell_and_into_its_label():
     assert seen.gates["lstm, forget_bias 2"].mean == pytest.approx(0.88, abs=0.03)
 
 
-def test_cells_are_split_at_commas_outside_of_tables():
-    text = """rnn, { use = "lstm", label = "a, b", x = [1, { y = "}" }] } ,gru"""
-    table = """{ use = "lstm", label = "a, b", x = [1, { y = "}" }] }"""
-    assert inline.split(text) == ["rnn", table, "gru"]
-    assert inline.entry(table)["x"] == [1, {"y": "}"}]
+def test_a_table_is_called_by_its_options():
     assert inline.entry('{ use = "a.py:B", z = true }')["label"] == "B, z true"
+    assert inline.entry('{ use = "lstm", label = "a, b", x = [1, { y = "}" }] }')["label"] == "a, b"

@@ -112,6 +112,44 @@ def test_unknown_options_say_which_there_are():
         )
 
 
+class Typed(nn.GRUCell):
+    def __init__(
+        self,
+        i,
+        h,
+        extra=True,
+        rate=0.1,
+        mode="a",
+        n: int = 3,
+        x: float = 1.0,
+        tag: str | None = None,
+    ):
+        super().__init__(i, h)
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"extra": "no"}, "true or false"),
+        ({"extra": 0}, "true or false"),
+        ({"rate": ".5"}, "a number"),
+        ({"n": 2.5}, "a whole number"),
+        ({"n": True}, "a whole number"),
+        ({"x": "1"}, "a number"),
+        ({"tag": 5}, "text, in quotes"),
+    ],
+)
+def test_a_value_of_another_type_than_the_constructors_is_refused(options, allowed):
+    with pytest.raises(InputError, match=f"\nallowed: {allowed}$"):
+        plugins.check_options(Typed, options, ("i", "h"), "cell")
+
+
+def test_values_of_the_constructors_types_are_taken_and_so_is_what_it_does_not_declare():
+    options = {"extra": False, "rate": 1, "mode": 5, "n": 2, "x": 2, "tag": "t"}
+    plugins.check_options(Typed, options, ("i", "h"), "cell")
+    plugins.check_options(Typed, {"rate": [0.1, 0.2]}, ("i", "h"), "cell")
+
+
 @pytest.mark.parametrize("radius", [0.5, 1, 1.2])
 def test_the_spectral_radius_of_an_rnn_can_be_set(radius):
     torch.manual_seed(0)
