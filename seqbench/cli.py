@@ -210,7 +210,8 @@ def check(
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
     counts: Counter[str] = Counter()
-    for result in examine(cell, kind=cast("Any", kind), **sizes, options=_settings(settings or [])):
+    options = _settings(settings or [], "option=value, as in forget_bias=3")
+    for result in examine(cell, kind=kind, **sizes, options=options):
         print(result, flush=True)
         counts[result.status] += 1
     print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
@@ -235,10 +236,8 @@ def list_(
         if kind == "tasks":
             rows = {name: cards.load(name).description for name in cards.bundled()}
         else:
-            rows = {
-                name: told
-                for name, (_, told) in plugins.available(cast("plugins.Kind", kind)).items()
-            }
+            named = plugins.available(cast("plugins.Kind", kind))
+            rows = {name: told for name, (_, told) in named.items()}
         width = max(map(len, rows), default=0)
         for name, told in rows.items():
             print(f"  {name:<{width}} {told}")

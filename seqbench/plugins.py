@@ -16,7 +16,7 @@ import sys
 import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from seqbench.errors import InputError
@@ -169,7 +169,7 @@ def own_words(error: BaseException) -> str:
 def _folder_of(package: str) -> list[str]:
     """A package's folder with the final slash, if it has been imported."""
     module = sys.modules.get(package)
-    return [f"{Path(module.__file__).parent}{os.sep}"] if module else []
+    return [f"{Path(module.__file__).parent}{os.sep}"] if module and module.__file__ else []
 
 
 def check_options(cls: type, options: dict, reserved: tuple[str, ...], where: str) -> None:
@@ -208,7 +208,7 @@ def _types(cls: type, parameter: inspect.Parameter) -> set[type] | None:
     An annotation says it; else a default that is true or false, or a number, excludes text.
     """
     try:
-        hint = get_type_hints(cls.__init__).get(parameter.name)
+        hint = get_type_hints(inspect.getattr_static(cls, "__init__")).get(parameter.name)
     except Exception:  # a name that only a type checker knows
         hint = None
     if hint is not None:
@@ -221,7 +221,7 @@ def _types(cls: type, parameter: inspect.Parameter) -> set[type] | None:
     return {int, float, list, dict} if isinstance(parameter.default, int | float) else None
 
 
-def _load_module(name: str, spec: str):
+def _load_module(name: str, spec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -234,11 +234,13 @@ def _load_module(name: str, spec: str):
         raise
 
 
-def _load_file(path: Path):
+def _load_file(path: Path) -> ModuleType:
     # A name of its own for each file, so that two files called model.py don't meet.
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None  # a file ending in .py has a loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli_w
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from seqbench.card.mistakes import explain
 from seqbench.card.tables import (
@@ -158,7 +165,7 @@ class Task(Table):
 
     def trials(self) -> list[Trial]:
         """Every cell at every length with every seed, in the card's order."""
-        shared = {
+        shared: dict[str, Any] = {
             "problem": self.problem,
             "training": self.training,
             "recording": self.recording,
@@ -184,7 +191,7 @@ class Task(Table):
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
-_TABLES = {
+_TABLES: dict[str, type[BaseModel]] = {
     "problem": ProblemTable,
     "training": Training,
     "tuning": Tuning,

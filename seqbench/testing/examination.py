@@ -91,7 +91,7 @@ class Examination:
 def examine(
     cell: type | str,
     *,
-    kind: Literal["cell", "layer"] | None = None,
+    kind: str | None = None,
     input_size: int = 3,
     hidden_size: int = 8,
     options: dict[str, Any] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ class Subject:
     """
 
     cls: type
-    kind: Literal["cell", "layer"] | None = None
+    kind: str | None = None
     spec: str | None = None
     input_size: int = 3
     hidden_size: int = 8
