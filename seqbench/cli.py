@@ -137,6 +137,31 @@ def report(
 
 
 @app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The folder of a run.")],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", help="Of another, of the same problem.")
+    ],
+    allow: Annotated[
+        float | None,
+        typer.Option(help="Exit with 1 where a loss grew by more decades, or less was solved."),
+    ] = None,
+) -> None:
+    """What changed between two runs of the same problem, seed by seed."""
+    from seqbench import load
+    from seqbench.analysis.difference import difference, exceeded
+    from seqbench.reporting.terminal import print_difference
+
+    table = difference(load(before), load(after))
+    print_difference(table)
+    worse = table[:0] if allow is None else exceeded(table, allow)
+    for row in worse.itertuples():
+        _say(f"seqbench: {row.cell} T={row.length}: more than was allowed")
+    if len(worse):
+        raise typer.Exit(1)
+
+
+@app.command()
 def flow(
     cells: Annotated[
         list[str],

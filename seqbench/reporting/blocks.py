@@ -57,7 +57,7 @@ class Table:
     """Numbers: a CSV file, and how they are read.
 
     Attributes:
-        name: of the file; "": none is written.
+        name: of the file.
         frame: what the file has; None: none is written.
         heads: above the columns; none: there is the file alone.
         rows: in words, made of the same frame.

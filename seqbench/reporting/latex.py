@@ -128,9 +128,9 @@ def render(chapters: Sequence[Chapter]) -> tuple[str, dict[str, str]]:
     body, files = [PREAMBLE], {}
     for chapter in chapters:
         body.append(rf"\section*{{{plain(chapter.id)}}}")
-        for number, block in enumerate(chapter.leaves(), 1):
+        for block in chapter.leaves():
             if isinstance(block, Table) and block.heads:
-                file = chapter.file(block.name or f"table-{number}")
+                file = chapter.file(block.name)
                 files[file] = table(block, f"{block.title}. {chapter.facts}", file)
                 body.append(rf"\input{{tables/{file}.tex}}")
             elif isinstance(block, Drawn):

@@ -56,6 +56,40 @@ def print_comparison(results: Results, console: Console | None = None) -> None:
     console.print(told, style="dim", markup=False)
 
 
+def print_difference(table: pd.DataFrame, console: Console | None = None) -> None:
+    """What changed between two runs, a row a cell and length.
+
+    Args:
+        table: from `seqbench.analysis.difference.difference`.
+    """
+    rows = list(table.itertuples())
+    columns = {
+        "T": [str(row.length) for row in rows],
+        "pairs": [str(row.pairs) for row in rows],
+        "solved": [f"{row.solved_before} → {row.solved_after}" for row in rows],
+        "median steps": [f"{_at(row.steps_before)} → {_at(row.steps_after)}" for row in rows],
+        "loss, decades": [_decades_of(row) for row in rows],
+        "seconds": [f"× {row.seconds_ratio:.2f}" for row in rows],
+    }
+    console = console or _console()
+    _print(console, "cell", [row.cell for row in rows], columns, justify="right")
+    told = (
+        "of the seeds that finished in both, before → after; loss: the median of log10(after /\n"
+        "before), below 0 is better, and of 5 pairs or more its 95 % bootstrap interval"
+    )
+    console.print(told, style="dim", markup=False)
+
+
+def _at(steps: float) -> str:
+    return "∞" if math.isinf(steps) else f"{steps:,.0f}"
+
+
+def _decades_of(row: Any) -> str:
+    if math.isnan(row.loss_ratio_low):
+        return f"{row.loss_ratio:+.2f}"
+    return f"{row.loss_ratio:+.2f} [{row.loss_ratio_low:+.2f}, {row.loss_ratio_high:+.2f}]"
+
+
 def _print(
     console: Console, head: str, labels: list[str], columns: dict[str, list[str]], justify: Any
 ) -> None:

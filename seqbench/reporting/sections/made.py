@@ -36,6 +36,7 @@ class Made:
         yield Text(["(median)."], head="Seconds a trial")
         heads = ["cell", *(f"T = {length}" for length in task.lengths)]
         yield Table(
+            name="seconds",
             heads=heads,
             rows=second_rows(study),
             align="l" + "r" * len(task.lengths),

@@ -33,6 +33,7 @@ class Matrix:
         cells = study.task.cells
         groups = [cell.group or "" for cell in cells] if any(c.group for c in cells) else []
         yield Table(
+            name="matrix",
             heads=heads,
             rows=rows(study),
             groups=groups,
