@@ -202,6 +202,7 @@ class Training(Table):
     decay: float | None = Field(default=None, ge=0.0, lt=1.0)
     eps: PositiveFloat | None = None
     accumulator_start: float = NotNegative
+    weight_decay: float = NotNegative
     clip_norm: float = NotNegative
     clip_value: float = NotNegative
     eval_every: PositiveInt = 100

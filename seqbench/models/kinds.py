@@ -50,6 +50,7 @@ def build(
     cls: type,
     *,
     length: int,
+    steps: int | None = None,
     input_size: int,
     hidden_size: int,
     output_size: int,
@@ -63,6 +64,7 @@ def build(
     Args:
         cls: a step cell, a whole-sequence layer, or a network in depth.
         length: the trial's: of a network in depth, how many layers it has.
+        steps: of the problem; None: it is none's. A network in depth is shown one.
         vocabulary: as for `recurrent.build`; a network in depth takes no tokens.
         layers: of cells on top of each other.
 
@@ -74,8 +76,12 @@ def build(
         return recurrent.build(
             cls, **sizes, vocabulary=vocabulary, layers=layers, kind=kind, options=options
         )
-    if vocabulary:
-        raise InputError("a network in depth is shown no tokens\nallowed: problems of vectors")
+    if vocabulary or steps not in (None, 1):
+        told = "tokens" if vocabulary else f"{steps} steps"
+        raise InputError(
+            f"a network in depth is shown one vector once, and the problem has {told}\n"
+            "allowed: a problem of one step, such as flat_images"
+        )
     if layers != 1:
         raise InputError(f"layers = {layers}\nallowed: 1; the length says how deep a network is")
     return deep.build(cls, **sizes, depth=length, options=options)

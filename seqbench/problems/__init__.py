@@ -74,6 +74,11 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.problems.state_tracking:StateTracking",
         "parity, and products in other small groups; option: group",
     ),
+    "flat_images": (
+        "seqbench.problems.flat_images:FlatImages",
+        "a digit, all pixels at once: for networks in depth; options: dataset, data_dir, loss, "
+        "train_images",
+    ),
     "images": (
         "seqbench.problems.images:Images",
         "a digit, pixel by pixel or row by row; protocols: sequential, permuted; options: dataset, "

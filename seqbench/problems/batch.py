@@ -116,6 +116,7 @@ class Capabilities:
             "validation" or "test", for finite data: `sample` then draws training data alone,
             evaluations while training see the validation part, and the test part is seen at the
             end.
+        training_set: () -> all training data as one Batch, for finite data.
         symbols: names of the symbols that one-hot columns or tokens stand for.
         channels: names of the columns of real-valued inputs.
         classes: names of the classes that are asked for.
@@ -128,6 +129,7 @@ class Capabilities:
     vocabulary: int = 0
     answers: Callable[[Tensor], Tensor] | None = None
     held_out: Callable[[str, int, torch.Generator], Batch] | None = None
+    training_set: Callable[[], Batch] | None = None
     symbols: Sequence[str] = ()
     channels: Sequence[str] = ()
     classes: Sequence[str] = ()

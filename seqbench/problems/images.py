@@ -68,7 +68,7 @@ class Images(Classification):
     ) -> None:
         check_choice("protocol", protocol, ("sequential", "permuted"), "images")
         check_choice("dataset", dataset, ("digits", "mnist"), "images")
-        self.parts = _digits() if dataset == "digits" else _mnist(data_dir)
+        self.parts = load_parts(dataset, data_dir)
         pixels = self.parts["training"].pixels.shape[1]
         if length < 2 or pixels % length:
             raise InputError(
@@ -106,6 +106,25 @@ class Images(Classification):
         return asked_at_end(inputs_TBI.contiguous(), self.parts[part].classes[chosen_B])
 
 
+def load_parts(dataset: str, data_dir: str | None = None) -> dict[str, Part]:
+    """The parts "training", "validation" and "test" of a data set.
+
+    Args:
+        dataset: "digits", "mnist", or "mnist_test": its 10,000 test images alone, 8,000 for
+            training, 1,000 for validation, 1,000 for test.
+        data_dir: a folder with the original files of MNIST; None: downloaded once.
+
+    Raises:
+        InputError: no scikit-learn, no files and no network.
+    """
+    match dataset:
+        case "digits":
+            return _digits()
+        case "mnist_test":
+            return _mnist_test(data_dir)
+    return _mnist(data_dir)
+
+
 @cache
 def _digits() -> dict[str, Part]:
     try:
@@ -119,9 +138,7 @@ def _digits() -> dict[str, Part]:
     order = np.random.RandomState(0).permutation(len(classes))
     whole = _part(pixels[order] / 16, classes[order])
     training, validation = DIGITS[0], sum(DIGITS)
-    bounds = {"training": (0, training), "validation": (training, validation),
-              "test": (validation, len(order))}  # fmt: skip
-    return {name: Part(*(x[low:high] for x in whole)) for name, (low, high) in bounds.items()}
+    return _split(whole, training, validation)
 
 
 @cache
@@ -135,6 +152,18 @@ def _mnist(data_dir: str | None) -> dict[str, Part]:
         "validation": Part(*(x[MNIST_TRAINING:] for x in both)),
         "test": _part(test, files["t10k-labels-idx1-ubyte"]),
     }
+
+
+@cache
+def _mnist_test(data_dir: str | None) -> dict[str, Part]:
+    images = mnist.load("t10k-images-idx3-ubyte", data_dir) / np.float32(255)
+    return _split(_part(images, mnist.load("t10k-labels-idx1-ubyte", data_dir)), 8000, 9000)
+
+
+def _split(whole: Part, training: int, validation: int) -> dict[str, Part]:
+    bounds = {"training": (0, training), "validation": (training, validation),
+              "test": (validation, len(whole.classes))}  # fmt: skip
+    return {name: Part(*(x[low:high] for x in whole)) for name, (low, high) in bounds.items()}
 
 
 def _part(images: np.ndarray, classes: np.ndarray) -> Part:

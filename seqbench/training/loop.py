@@ -68,6 +68,7 @@ def make_model(trial: Trial, problem: Problem) -> Model:
         return build(
             plugins.load(trial.cell.source),
             length=trial.length,
+            steps=problem.steps,
             input_size=problem.input_size,
             hidden_size=trial.hidden_size,
             output_size=problem.output_size,

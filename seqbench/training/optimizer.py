@@ -19,21 +19,30 @@ def make_optimizer(parameters: Iterable[Tensor], trial: Trial) -> torch.optim.Op
     rmsprop's decay of 0.9."""
     training, rate = trial.training, trial.learning_rate
     given: dict[str, Any] = {} if training.eps is None else {"eps": training.eps}
+    groups = _decaying(parameters, training.weight_decay) if training.weight_decay else parameters
     match training.optimizer:
         case "adam":
             if training.decay is not None:  # of the mean square; the mean's stays
                 given["betas"] = (0.9, training.decay)
-            return torch.optim.Adam(parameters, lr=rate, fused=True, **given)
+            return torch.optim.Adam(groups, lr=rate, fused=True, **given)
         case "rmsprop":
             decay = RMSPROP_DECAY if training.decay is None else training.decay
             made = torch.optim.RMSprop(
-                parameters, lr=rate, alpha=decay, momentum=training.momentum, **given
+                groups, lr=rate, alpha=decay, momentum=training.momentum, **given
             )
             if training.accumulator_start:
                 _start_accumulators(made, training.accumulator_start)
             return made
         case "sgd":
-            return torch.optim.SGD(parameters, lr=rate, momentum=training.momentum)
+            return torch.optim.SGD(groups, lr=rate, momentum=training.momentum)
+
+
+def _decaying(parameters: Iterable[Tensor], decay: float) -> list[dict[str, Any]]:
+    """Matrices are drawn to 0; biases, gains and slopes are not."""
+    parameters = list(parameters)
+    matrices = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others}]
 
 
 def _start_accumulators(rmsprop: torch.optim.RMSprop, start: float) -> None:

@@ -106,7 +106,7 @@ def wrong(old, new):
         (wrong('"rnn"', '"rnn", "rnn"'), "two cells have the label 'rnn'"),
         (wrong('"rnn"', "7"), "cells\\[0\\] = 7\nallowed: a table"),
         (wrong('"rnn"', '{ use = "rnn", kind = "row" }'), "cells\\[0\\].kind = 'row'\n"
-         "allowed: 'cell' or 'layer'"),
+         "allowed: 'cell', 'layer' or 'chain'"),
         (wrong('name = "adding"', ""), "problem.name is missing"),
     ],
 )  # fmt: skip

@@ -210,3 +210,22 @@ def test_a_model_of_a_sequential_without_a_readout_gets_torchs_own():
     model = build(Plain, length=4, **SIZES)
     assert isinstance(model, Model)
     assert model.readout.in_features == 5
+
+
+def test_a_card_in_depth_runs_from_end_to_end(tmp_path):
+    results = seqbench.run(
+        "depth-mnist", out=tmp_path, lengths=[1, 3], seeds=1, steps=2,
+        overrides={"recording.every": 1},
+    )  # fmt: skip
+    assert results.trials.status.tolist() == ["done", "done"]
+    deep = results.flow[results.flow.length == 3]
+    assert sorted(deep.lag.unique()) == [0, 1, 2, 3]
+    speed = results.diagnostics[results.diagnostics.length == 3]
+    assert sorted(speed["index"].unique()) == [1, 2, 3]
+    assert sorted(speed.step.unique()) == [0, 1, 2]
+    assert (tmp_path / "trials").is_dir()
+
+
+def test_a_problem_of_many_steps_is_refused_in_depth(tmp_path):
+    with pytest.raises(InputError, match=r"(?s)dense.*shown .* once"):
+        seqbench.run("adding", out=tmp_path, cells=["dense"], lengths=[50], seeds=1, steps=1)

@@ -158,3 +158,15 @@ def test_training_stops_when_so_many_sequences_in_a_row_were_right():
 def test_without_the_option_no_sequence_is_looked_at_twice(monkeypatch):
     monkeypatch.delattr(training._Run, "count_right")
     assert isinstance(training.run(make()).curves, pd.DataFrame)
+
+
+def test_weight_decay_draws_matrices_to_0_and_leaves_biases_alone():
+    rate, decay = 0.1, 0.25
+    matrix, bias = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3))
+    optimizer = make_optimizer(
+        [matrix, bias], make(optimizer="sgd", learning_rate=rate, weight_decay=decay)
+    )
+    matrix.grad, bias.grad = torch.full((2, 3), 0.5), torch.full((3,), 0.5)
+    optimizer.step()
+    torch.testing.assert_close(matrix.detach(), torch.full((2, 3), 1 - rate * (0.5 + decay)))
+    torch.testing.assert_close(bias.detach(), torch.full((3,), 1 - rate * 0.5))

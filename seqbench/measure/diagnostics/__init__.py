@@ -30,6 +30,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.measure.diagnostics.weights:GradientNorm",
         "of the parameters, before clipping, at every training step",
     ),
+    "learning_speed": (
+        "seqbench.measure.diagnostics.learning_speed:LearningSpeed",
+        "norm of the mean gradient of each layer's biases over the training set (depth)",
+    ),
     "temporal_components": (
         "seqbench.measure.diagnostics.components:TemporalComponents",
         "share of the parameters' gradient by lag; options: boundaries",
