@@ -88,7 +88,8 @@ def table(block: Table, caption: str, label: str) -> str:
     return "\n".join(
         [
             r"\begin{table}",
-            r"\centering\small",
+            r"\centering",
+            r"\footnotesize\setlength{\tabcolsep}{3pt}" if len(block.align) > 6 else r"\small",
             rf"\caption{{{plain(caption)}}}",
             rf"\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{block.align}}}",

@@ -49,7 +49,7 @@ def draw_flow(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> Fi
             ax.plot(behind.index, behind, **REFERENCE)
         mark_needs(ax, needs[needs["length"] == length])
         ax.set_ylim(FLOOR, 1)
-        ax.set_title(style.plain(cell), fontsize=7.5)
+        ax.set_title(style.wrapped(cell, 34), fontsize=7.5)
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     style.label_edges(figure, axes, "lag k: steps back from the anchor", ["S(k), decades"])
     return figure
@@ -83,7 +83,7 @@ def draw_solved(curve: pd.DataFrame, budget: int, labels: list[str]) -> Figure:
             }
             _steps(ax, curve, cell, length, budget, look)
         ax.set_ylim(-0.04, 1.04)
-        ax.set_title(style.plain(cell), fontsize=7.5)
+        ax.set_title(style.wrapped(cell, 34), fontsize=7.5)
         ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         style.thousands(ax)
     style.label_edges(figure, axes, "training step", ["share solved"])

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -168,6 +169,11 @@ def plain(text: str, *, math: bool = True) -> str:
     text = "".join(c if _in_xml(ord(c)) else "\ufffd" for c in text)
     text = f" {text}" if text.startswith("_") else text  # matplotlib hides those
     return text.replace("$", r"\$") if math else text
+
+
+def wrapped(text: str, width: int = 30) -> str:
+    """A panel's title, in lines that do not run into the next panel's."""
+    return "\n".join(fill(plain(line), width) for line in text.split("\n"))
 
 
 def name(cell: str) -> str:

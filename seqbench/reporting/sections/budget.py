@@ -17,6 +17,7 @@ class Budget:
     """What was solved, and what was left of the loss, within parts of the budget."""
 
     title = "What fewer steps would have said"
+    folded = True
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """A table, and what was still moving at the end."""

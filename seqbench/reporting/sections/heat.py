@@ -23,6 +23,7 @@ from seqbench.reporting.words import join
 DEEPEST = -12.0  # decades; all below has one colour
 HIGHEST = 3.0
 MAP = "viridis"  # its lightness rises evenly: it survives greyscale
+BAR = 2.6  # inches
 LABELS = 12  # steps named along an axis, at most
 
 
@@ -82,7 +83,7 @@ def _panel(study: Study, key: tuple[str, int, int], rows: pd.DataFrame) -> Panel
     need = needs.loc[needs["main"] & (needs["length"] == length), "median"]
     fell_at = marks.get(key, np.inf)
     return Panel(
-        title=f"{cell}, T = {length}\nseed {seed}, {status.word}",
+        title=f"{cell}\nT = {length}, seed {seed}, {status.word}",
         length=length,
         rows=rows,
         need=float(need.iloc[0]) if len(need) else np.nan,
@@ -111,7 +112,10 @@ def draw(panels: list[Panel]) -> mpl.Figure:
     figure, axes = _axes([panel.length for panel in panels])
     for ax, panel in zip(axes, panels, strict=True):
         mesh = _draw_trial(ax, panel, scale)
-    bar = figure.colorbar(mesh, ax=axes, extend="both", pad=0.015, aspect=30)
+    shrink = min(1.0, BAR / figure.get_figheight())  # the same size, however many panels
+    bar = figure.colorbar(
+        mesh, ax=axes, extend="both", pad=0.015, aspect=20, shrink=shrink, anchor=(0.0, 1.0)
+    )
     bar.set_label("S(k), decades")
     bar.outline.set_linewidth(0.4)
     figure.supxlabel("training step (one column a record)", fontsize=8.5)
@@ -166,7 +170,7 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any]) -> QuadMesh:
     named = [i for i in range(0, len(steps), every) if i <= len(steps) - 1 - every]
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
-    ax.set_title(style.plain(panel.title))
+    ax.set_title(style.wrapped(panel.title, 34))
     spec = ax.get_subplotspec()
     if spec is not None and spec.is_first_col():
         ax.set_ylabel("lag k, steps")

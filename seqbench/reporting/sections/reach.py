@@ -27,6 +27,7 @@ class Reach:
     """Half-life and horizon."""
 
     title = "Half-life and horizon against length"
+    folded = True
 
     def blocks(self, study: Study) -> list[Figure]:
         """The figure, where there are records of the flow."""
@@ -58,7 +59,7 @@ def draw(table: pd.DataFrame, offs: pd.DataFrame, labels: list[str]) -> mpl.Figu
         rows = table[table["cell"] == cell].sort_values("length")
         for ax, name in zip(axes[:, column], MEASURES, strict=True):
             _draw_reach(ax, rows, offs[offs["cell"] == cell], name, looks[cell]["color"])
-        axes[0, column].set_title(style.plain(cell))
+        axes[0, column].set_title(style.wrapped(cell))
     _same_limits(axes, table, offs)
     style.label_edges(figure, axes, "length T, steps", list(MEASURES.values()))
     dark = {"color": INK}
