@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -234,14 +235,70 @@ def check(
     from seqbench.testing.examination import examine
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
-    counts: Counter[str] = Counter()
     options = _settings(settings or [], "option=value, as in forget_bias=3")
-    for result in examine(cell, kind=kind, **sizes, options=options):
+    _print_checks(cell, examine(cell, kind=kind, **sizes, options=options))
+
+
+def _print_checks(subject: str, results: Iterable[Any]) -> None:
+    counts: Counter[str] = Counter()
+    for result in results:
         print(result, flush=True)
         counts[result.status] += 1
-    print(f"\n{cell}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    print(f"\n{subject}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
     if counts["failed"]:
         raise typer.Exit(1)
+
+
+@app.command("check-problem")
+def check_problem(
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A name or a spec.")],
+    length: Annotated[
+        int, typer.Option(metavar="T", help="The length that it is tried with.", min=1)
+    ] = 20,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="For the constructor."),
+    ] = None,
+) -> None:
+    """Whether a problem keeps the contract; for each check that fails, what to do."""
+    from seqbench.testing.examination import examine_problem
+
+    options = _settings(settings or [], "option=value, as in protocol=early")
+    _print_checks(problem, examine_problem(problem, length=length, options=options))
+
+
+@app.command()
+def show(
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A name or a spec.")],
+    length: Annotated[int, typer.Option(metavar="T", help="Its length.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which sequence.", min=0)] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="For the constructor."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a figure: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """An example sequence of a problem: what is shown, what is asked, which steps that needs."""
+    from seqbench import plugins
+    from seqbench.problems.example import example
+    from seqbench.reporting import example as picture
+    from seqbench.reporting.flow_files import check_files
+
+    check_files(out, None)
+    options = _settings(settings or [], "option=value, as in protocol=early")
+    cls = plugins.load(plugins.resolve(problem, "problems"))
+    plugins.check_options(cls, options, ("length",), f"problem {problem}")
+    made = cls(length, **options)
+    sequence = example(made, seed)
+    print(sequence.table().to_string(index=False))
+    print()
+    for name, told in made.baselines.items():
+        print(f"baseline, {name}: loss {told.loss:.4g}, score {told.score:.3g}")
+    if out is not None:
+        picture.save(sequence, out, f"{problem}, T = {length}")
+        print(out)
 
 
 @app.command("list")
@@ -251,6 +308,7 @@ def list_(
     """What there is by name."""
     from seqbench import plugins
     from seqbench.card import task as cards
+    from seqbench.problems import group
 
     kinds = ("tasks", "problems", "cells", "diagnostics")
     if what and what not in kinds:
@@ -258,14 +316,23 @@ def list_(
     for kind in [what] if what else kinds:
         if not what:
             print(f"{kind}:")
+        groups: dict[str, str] = {}  # name -> the heading that it stands under
         if kind == "tasks":
-            rows = {name: cards.load(name).description for name in cards.bundled()}
+            loaded = {name: cards.load(name) for name in cards.bundled()}
+            rows = {name: card.description for name, card in loaded.items()}
+            groups = {name: group(card.problem.name) for name, card in loaded.items()}
         else:
-            named = plugins.available(cast("plugins.Kind", kind))
-            rows = {name: told for name, (_, told) in named.items()}
+            available = plugins.available(cast("plugins.Kind", kind))
+            rows = {name: told for name, (_, told) in available.items()}
+        if kind == "problems":
+            groups = {name: group(name) for name in rows}
         width = max(map(len, rows), default=0)
-        for name, told in rows.items():
-            print(f"  {name:<{width}} {told}")
+        for heading in dict.fromkeys(groups.get(name, "") for name in rows):
+            if heading:
+                print(f" {heading}")
+            for name, told in rows.items():
+                if groups.get(name, "") == heading:
+                    print(f"  {name:<{width}} {told}")
 
 
 def _say(line: str) -> None:

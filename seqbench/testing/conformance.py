@@ -1,7 +1,11 @@
-"""For the tests of somebody's cell: the checks of `seqbench check`, as a pytest class.
+"""For the tests of somebody's cell or problem: the checks of `seqbench check` and `seqbench
+check-problem` as pytest classes.
 
     class TestMyCell(CellConformance):
         cell = MyCell
+
+    class TestMyProblem(ProblemConformance):
+        problem = MyProblem
 
 Needs pytest, which seqbench itself does not install.
 """
@@ -13,8 +17,9 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
+from seqbench.testing import problem_checks
 from seqbench.testing.checks import CHECKS
-from seqbench.testing.examination import Examination, examine
+from seqbench.testing.examination import Examination, Result, examine, examine_problem
 
 
 class CellConformance:
@@ -53,8 +58,43 @@ class CellConformance:
     @pytest.mark.parametrize("name", [check.name for check in CHECKS])
     def test_contract(self, name: str) -> None:
         """One of the checks."""
-        result = self.examination().result(name)
-        if result.status == "failed":
-            pytest.fail(str(result), pytrace=False)
-        if result.status == "not applicable":
-            pytest.skip(result.told)
+        _tell(self.examination().result(name))
+
+
+class ProblemConformance:
+    """A test for each check of a problem, in the same way.
+
+    Attributes:
+        problem: a class, or a name, "module:Class" or "path/to/file.py:Class". All else is
+            optional.
+        length: what it is tried with.
+        options: for its constructor.
+    """
+
+    problem: type | str
+    length: int = 20
+    options: ClassVar[dict[str, Any]] = {}
+    _examination: ClassVar[Examination]
+
+    @classmethod
+    def examination(cls) -> Examination:
+        """The problem's checks; each is carried out once, whichever test asks first."""
+        if "_examination" not in vars(cls):
+            problem = inspect.getattr_static(cls, "problem", None)
+            if problem is None:
+                told = f"{cls.__name__} names no problem; allowed: problem = MyProblem"
+                pytest.fail(told, pytrace=False)
+            cls._examination = examine_problem(problem, length=cls.length, options=cls.options)
+        return cls._examination
+
+    @pytest.mark.parametrize("name", [check.name for check in problem_checks.CHECKS])
+    def test_contract(self, name: str) -> None:
+        """One of the checks."""
+        _tell(self.examination().result(name))
+
+
+def _tell(result: Result) -> None:
+    if result.status == "failed":
+        pytest.fail(str(result), pytrace=False)
+    if result.status == "not applicable":
+        pytest.skip(result.told)

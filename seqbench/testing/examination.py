@@ -88,6 +88,28 @@ class Examination:
             return Result(check.name, "failed", plugins.own_words(error), check.advice)
 
 
+def examine_problem(
+    problem: type | str, *, length: int = 20, options: dict[str, Any] | None = None
+) -> Examination:
+    """The checks of a problem; iterate over them for the results.
+
+    Args:
+        problem: a class, or a name, "module:Class" or "path/to/file.py:Class".
+        length: what it is tried with.
+        options: for its constructor.
+
+    Raises:
+        InputError: no such problem, or an option that it does not have.
+    """
+    from seqbench.testing import problem_checks
+
+    spec = plugins.resolve(problem, "problems") if isinstance(problem, str) else problem
+    cls = plugins.load(spec)
+    plugins.check_options(cls, options or {}, ("length",), f"problem {cls.__name__}")
+    subject = problem_checks.ProblemSubject(cls, length, options or {})
+    return Examination(subject, problem_checks.CHECKS)
+
+
 def examine(
     cell: type | str,
     *,

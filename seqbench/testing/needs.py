@@ -29,7 +29,8 @@ def explained(inputs_Bnf: Tensor, target: Tensor) -> float | None:
     """Share of the target ([B] classes or [B, D] values) that the inputs decide, 0 to 1; None where
     it can't be told.
 
-    For classes: of sequences that show what another one has shown, the share with its target.
+    Of sequences that show what another one has shown, the share with the target that most of these
+    have.
     """
     x_Bf = inputs_Bnf.flatten(1)
     real = target.is_floating_point()
@@ -42,15 +43,22 @@ def explained(inputs_Bnf: Tensor, target: Tensor) -> float | None:
     return max(_by_neighbour(x_Bf, target.double()), _by_quadratic(x_Bf, target.double()))
 
 
+def chance(target: Tensor) -> float:
+    """What `explained` would say of inputs that tell nothing."""
+    if target.is_floating_point():
+        return 0.0
+    return target.bincount().max().item() / len(target)
+
+
 def _same_shown_same_asked(x_Bf: Tensor, target: Tensor) -> float | None:
-    _, group_B, counts = x_Bf.unique(dim=0, return_inverse=True, return_counts=True)
-    repeated = int((counts - 1).sum())
+    _, group_B, counts_G = x_Bf.unique(dim=0, return_inverse=True, return_counts=True)
+    repeated = int((counts_G - 1).sum())
     if repeated < ENOUGH:
         return None
-    targets = target.reshape(len(target), -1)
-    both = torch.cat([group_B[:, None].double(), targets.double()], 1)
-    kinds = len(both.unique(dim=0))  # a group with one target is one kind
-    return 1 - (kinds - len(counts)) / repeated
+    _, kind_B = target.reshape(len(target), -1).unique(dim=0, return_inverse=True)
+    both_K2, counts_K = torch.stack([group_B, kind_B], 1).unique(dim=0, return_counts=True)
+    most_G = torch.zeros_like(counts_G).scatter_reduce_(0, both_K2[:, 0], counts_K, "amax")
+    return int((most_G - 1).sum()) / repeated
 
 
 def _r2(guess_BD: Tensor, target_BD: Tensor) -> float:

@@ -21,7 +21,10 @@ from seqbench.testing import needs as needed
 from seqbench.testing.checks.subject import Fault, NotApplicable, check
 
 MANY = 4000  # sequences of a simulation
-CLOSE = 0.03  # relative, between a closed form and a simulation
+CLOSE = 0.01  # relative, between a closed form and a simulation, besides its own uncertainty:
+SIGMAS = 5.0  # standard errors
+SHARE_OF_NOTHING = 0.1  # share_learned that chance may give
+TELLS = 0.05  # of the target, by which an input must do better than chance to tell anything
 LONGEST_SHORTEST = 1000  # a problem that takes none of 1..this has no lengths
 
 
@@ -263,17 +266,18 @@ def baselines(subject: ProblemSubject) -> str:
     batch = subject.many
     constant_O = _best_constant(subject, batch)
     outputs = constant_O.expand(*batch.targets.shape[:2], -1)
-    earned = subject.mean_loss(outputs, batch).item()
-    numbers = subject.numbers(outputs, batch)
+    losses_B = (subject.problem.loss(outputs, batch.targets) * batch.loss_weights()).sum(0).double()
+    earned, numbers = losses_B.mean().item(), subject.numbers(outputs, batch)
+    error = SIGMAS * losses_B.std().item() / len(losses_B) ** 0.5 + CLOSE * earned
     for i, (name, told) in enumerate(subject.problem.baselines.items()):
-        if (i == 0 or "nothing" in name) and told.loss > earned * (1 + CLOSE):
+        nothing = "nothing" in name
+        off = told.loss - earned
+        if (off > error and (nothing or i == 0)) or (nothing and off < -error):
             raise Fault(f"{name!r}: loss {told.loss:.4g}; the best constant earns {earned:.4g}")
-        if "nothing" in name and told.loss < earned * (1 - CLOSE):
-            raise Fault(f"{name!r}: loss {told.loss:.4g}; the best constant earns {earned:.4g}")
-        if "nothing" in name and abs(told.score - numbers["score"]) > CLOSE:
+        if nothing and abs(told.score - numbers["score"]) > SIGMAS / 2 / len(losses_B) ** 0.5:
             raise Fault(f"{name!r}: score {told.score:.4g}; the best constant's is "
                         f"{numbers['score']:.4g}")  # fmt: skip
-    if numbers["share_learned"] > 2 * CLOSE:
+    if numbers["share_learned"] > SHARE_OF_NOTHING:
         raise Fault(f"the best constant has share_learned = {numbers['share_learned']:.3g}")
     if subject.problem.solved(numbers):
         raise Fault("the best constant has solved it")
@@ -354,20 +358,34 @@ def lags_needed(subject: ProblemSubject) -> str:
     for step_B, lags_Bn in each:
         inputs_Bnf = needed.shown_at(batch, step_B, lags_Bn)
         target_BD = batch.targets[step_B - 1, torch.arange(MANY)]
+        if bool((lags_Bn.sort(1).values == torch.arange(lags_Bn.shape[1])).all()) and bool(
+            (step_B == lags_Bn.shape[1]).all()
+        ):
+            raise NotApplicable("every step is needed")
         share = needed.explained(inputs_Bnf, target_BD)
         if share is None or lags_Bn.shape[1] > needed.MOST:
             raise NotApplicable("too much is needed to compare sequences that show the same; a "
                                 "shorter length may do")  # fmt: skip
         if share < needed.ALL:
             raise Fault(f"what is shown at the needed lags decides {share:.0%} of the target")
-        for k in range(lags_Bn.shape[1] if lags_Bn.shape[1] > 1 else 0):
-            rest = torch.cat([inputs_Bnf[:, :k], inputs_Bnf[:, k + 1 :]], 1)
-            without = needed.explained(rest, target_BD)
-            if without is not None and without >= needed.ALL:
-                raise Fault(f"need {k + 1} of {lags_Bn.shape[1]} is none: without it the others "
-                            f"decide {without:.0%} of the target")  # fmt: skip
+        for k in range(lags_Bn.shape[1]):
+            _check_that_it_matters(k, inputs_Bnf, target_BD)
         told.append(f"{share:.1%}")
     return f"they decide {', '.join(told)} of the target"
+
+
+def _check_that_it_matters(k: int, inputs_Bnf: Tensor, target_BD: Tensor) -> None:
+    """A need that tells nothing by itself, and that the others do as well without, is none."""
+    rest = torch.cat([inputs_Bnf[:, :k], inputs_Bnf[:, k + 1 :]], 1)
+    without, alone = (
+        needed.explained(rest, target_BD),
+        needed.explained(inputs_Bnf[:, [k]], target_BD),
+    )
+    if without is None or alone is None or without < needed.ALL:
+        return
+    if alone < needed.chance(target_BD) + TELLS:
+        raise Fault(f"need {k + 1} of {inputs_Bnf.shape[1]} is none: without it the others decide "
+                    f"{without:.0%} of the target")  # fmt: skip
 
 
 @check(
