@@ -32,6 +32,7 @@ def draw(example: Example, title: str = "") -> Figure:
     if channels <= NAMED:
         above.set_yticks(range(channels), example.channels)
     above.set_ylabel("shown")
+    above.grid(False)
     above.set_title(title, fontsize="medium")
     _answers(below, example)
     below.set_xlabel("step")
@@ -48,7 +49,7 @@ def _answers(ax: Axes, example: Example) -> None:
             ax.text(step, 0.15, short, ha="center", va="bottom", fontsize="x-small")
     ax.plot([step for step, _ in asked], [0] * len(asked), "s", markersize=3, color=ASKED)
     for k, (anchor, steps) in enumerate(example.needs.items()):
-        level = -0.35 - 0.3 * (k % 2)
+        level = -0.35 - 0.3 * (k % 2) if len(example.needs) > 1 else -0.5
         ax.plot([min(steps), anchor], [level, level], color=NEEDED, linewidth=0.8)
         ax.plot(steps, [level] * len(steps), "|", color=NEEDED)
         ax.plot([anchor], [level], ">", color=NEEDED, markersize=4)
