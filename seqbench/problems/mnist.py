@@ -47,13 +47,7 @@ def load(name: str, data_dir: str | None = None) -> np.ndarray:
     if data_dir is None:
         file = _find(cache(), name) or _download(name)
     else:
-        file = _find(Path(data_dir).expanduser(), name)
-        if file is None:
-            raise InputError(
-                f"problem.data_dir = {data_dir!r}: there is no {name}.gz\n"
-                f"allowed: a folder with the four files of MNIST, {', '.join(FILES)}, with or "
-                "without .gz"
-            )
+        file = _given(data_dir, name)
     try:
         content = file.read_bytes()
         content = gzip.decompress(content) if file.suffix == ".gz" else content
@@ -73,6 +67,17 @@ def parse(content: bytes) -> np.ndarray:
     """An idx file: two zeros, the type (8: bytes), the number of axes, their sizes, the data."""
     sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(sizes)
+
+
+def _given(data_dir: str, name: str) -> Path:
+    file = _find(Path(data_dir).expanduser(), name)
+    if file is None:
+        raise InputError(
+            f"problem.data_dir = {data_dir!r}: there is no {name}.gz\n"
+            f"allowed: a folder with the four files of MNIST, {', '.join(FILES)}, with or without "
+            ".gz"
+        )
+    return file
 
 
 def _find(folder: Path, name: str) -> Path | None:

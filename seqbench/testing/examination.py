@@ -9,13 +9,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 from seqbench import plugins
 from seqbench.errors import InputError
 from seqbench.models.kinds import is_chain
+from seqbench.testing import problem_checks
 from seqbench.testing.checks import CHECKS
-from seqbench.testing.checks.subject import Check, Fault, NotApplicable, Subject
+from seqbench.testing.checks.subject import Check, Fault, NotApplicable, S, Subject
+from seqbench.testing.problem_subject import ProblemSubject
 
 WIDTH, INDENT = 100, 16  # of what is printed
 
@@ -47,15 +49,15 @@ class Result:
         return "\n".join([line, *(f"{'':{INDENT}}{one}".rstrip() for one in under)])
 
 
-class Examination:
+class Examination(Generic[S]):
     """The checks of one subject, each carried out once, those that it needs first.
 
     Args:
-        subject: the cell.
-        checks: default: all of them.
+        subject: a cell or a problem.
+        checks: which.
     """
 
-    def __init__(self, subject: Subject, checks: Sequence[Check] = CHECKS) -> None:
+    def __init__(self, subject: S, checks: Sequence[Check[S]]) -> None:
         self.subject = subject
         self.checks = {one.name: one for one in checks}
         self._results: dict[str, Result] = {}
@@ -70,7 +72,7 @@ class Examination:
             self._results[name] = self._carry_out(self.checks[name])
         return self._results[name]
 
-    def _carry_out(self, check: Check) -> Result:
+    def _carry_out(self, check: Check[S]) -> Result:
         for needed in check.needs:
             if self.result(needed).status == "failed" or needed in self._roots:
                 root = self._roots[check.name] = self._roots.get(needed, needed)
@@ -90,7 +92,7 @@ class Examination:
 
 def examine_problem(
     problem: type | str, *, length: int = 20, options: dict[str, Any] | None = None
-) -> Examination:
+) -> Examination[Any]:
     """The checks of a problem; iterate over them for the results.
 
     Args:
@@ -101,12 +103,10 @@ def examine_problem(
     Raises:
         InputError: no such problem, or an option that it does not have.
     """
-    from seqbench.testing import problem_checks
-
     spec = plugins.resolve(problem, "problems") if isinstance(problem, str) else problem
     cls = plugins.load(spec)
     plugins.check_options(cls, options or {}, ("length",), f"problem {cls.__name__}")
-    subject = problem_checks.ProblemSubject(cls, length, options or {})
+    subject = ProblemSubject(cls, length, options or {})
     return Examination(subject, problem_checks.CHECKS)
 
 
@@ -117,7 +117,7 @@ def examine(
     input_size: int = 3,
     hidden_size: int = 8,
     options: dict[str, Any] | None = None,
-) -> Examination:
+) -> Examination[Any]:
     """The checks of a cell; iterate over them for the results.
 
     Args:
@@ -139,4 +139,5 @@ def examine(
     if isinstance(cls, type):
         reserved = ("input_size", "hidden_size")
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")
-    return Examination(Subject(cls, kind, spec, input_size, hidden_size, options or {}))
+    subject = Subject(cls, kind, spec, input_size, hidden_size, options or {})
+    return Examination(subject, CHECKS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,8 +79,11 @@ class Subject:
         return torch.randn(steps, examples, self.input_size, generator=draws)
 
 
+S = TypeVar("S")  # what is checked: a cell's Subject, a ProblemSubject
+
+
 @dataclass(frozen=True)
-class Check:
+class Check(Generic[S]):
     """A named check.
 
     Attributes:
@@ -91,14 +94,14 @@ class Check:
     """
 
     name: str
-    run: Callable[[Subject], str | None]
+    run: Callable[[S], str | None]
     advice: str
     needs: tuple[str, ...]
 
 
 def check(
     name: str, advice: str, needs: tuple[str, ...] = ("nothing kept between calls",)
-) -> Callable[[Callable[[Subject], str | None]], Check]:
+) -> Callable[[Callable[[S], str | None]], Check[S]]:
     """Make a Check of a function."""
     return lambda function: Check(name, function, advice, needs)
 
