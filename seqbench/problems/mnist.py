@@ -44,10 +44,7 @@ def load(name: str, data_dir: str | None = None) -> np.ndarray:
     Raises:
         InputError: it is not there and can't be had, or is not the file that it should be.
     """
-    if data_dir is None:
-        file = _find(cache(), name) or _download(name)
-    else:
-        file = _given(data_dir, name)
+    file = _given(data_dir, name) if data_dir else _find(cache(), name) or _download(name)
     try:
         content = file.read_bytes()
         content = gzip.decompress(content) if file.suffix == ".gz" else content
