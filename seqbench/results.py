@@ -38,6 +38,9 @@ FLOW_COLUMNS += ["log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite"
 DIAGNOSTIC_COLUMNS = [*AXES, "step", "diagnostic", "quantity", "index", "value"]
 LENGTH_COLUMNS = [*AXES, "step", "evaluated_length", "data", "loss", "score"]
 LENGTH_COLUMNS += ["baseline", "baseline_score"]
+# What this version reads. It writes the first; the others' numbers were made by other code, whose
+# rounding was another: 1 by torch's own layers on the CPU, the flow in float32.
+READABLE = (SCHEMA, 1)
 TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
 # Sorted alike, whatever order the trials finished in; cells keep the card's order.
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
@@ -120,7 +123,7 @@ def load(path: str | Path) -> Results:
         if record is None:
             continue
         records[trial.folder] = record
-        folder = path / "trials" / trial.folder
+        folder = path / "trials" / trial.folder_under(record["schema"])
         if record["summary"]["status"] != Status.ERROR:
             curves.append(_read(folder / "curves.parquet").assign(**axes))
             flows.append(_read(folder / "flow.parquet").assign(**axes))
@@ -190,11 +193,16 @@ def read_finished(path: Path, trials: Iterable[Trial]) -> dict[str, dict[str, An
 def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
     """What a finished trial's trial.json says; None if the trial has not finished.
 
+    A trial of an earlier schema counts: its "schema" says so, and its folder is named after it.
+
     Raises:
-        InputError: the file is damaged, or of another schema.
+        InputError: the file is damaged, or of a schema that this version can't read.
     """
-    file = path / "trials" / trial.folder / "trial.json"
-    if not file.is_file():
+    files = {
+        schema: path / "trials" / trial.folder_under(schema) / "trial.json" for schema in READABLE
+    }
+    schema, file = next(((s, file) for s, file in files.items() if file.is_file()), (0, path))
+    if not schema:
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -202,13 +210,14 @@ def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
         raise _damaged(file, "not JSON") from None
     if not isinstance(record, dict) or "schema" not in record:
         raise _damaged(file, "not a trial's record")
-    if record["schema"] != SCHEMA:
+    if record["schema"] != schema:
+        allowed = " and ".join(map(str, READABLE))
         raise InputError(
-            f"{file}: schema = {record.get('schema')!r}\nallowed: {SCHEMA}, which this version "
+            f"{file}: schema = {record.get('schema')!r}\nallowed: {allowed}, which this version "
             "of seqbench reads"
         )
     status = record["summary"].get("status") if isinstance(record.get("summary"), dict) else None
-    if record.get("key") != trial.key or status not in RECORDED:
+    if record.get("key") != trial.key_under(schema) or status not in RECORDED:
         raise _damaged(file, "not this trial's record")
     return record
 

@@ -9,6 +9,7 @@ import pytest
 import seqbench
 from seqbench import InputError, results
 from seqbench.card import task as cards
+from seqbench.sweep import plan
 
 CARD = """
 name = "small"
@@ -59,6 +60,21 @@ def test_there_is_no_nan_in_json_and_no_temporary_file(run):
     assert not list(run.rglob("*.tmp"))
 
 
+def test_a_run_of_schema_1_is_read_but_not_gone_on_with(run):
+    """Its numbers were made by torch's own layers: another folder for this version's."""
+    task = cards.parse(CARD, "small.toml")
+    trial, now = task.trials()[0], seqbench.load(run)
+    folder = first(run).rename(run / "trials" / trial.folder_under(1))
+    record = json.loads((folder / "trial.json").read_text())
+    record |= {"schema": 1, "key": trial.key_under(1)}
+    (folder / "trial.json").write_text(json.dumps(record))
+    before = seqbench.load(run)
+    pd.testing.assert_frame_equal(before.trials, now.trials)
+    pd.testing.assert_frame_equal(before.curves, now.curves)
+    with pytest.raises(InputError, match=r"of schema 1.*\nallowed: another folder \(--out\)"):
+        plan.plan(task, run)
+
+
 def test_a_write_that_fails_leaves_what_was_there(run):
     target = first(run) / "trial.json"
     before = target.read_text()
@@ -79,8 +95,8 @@ def test_a_write_that_fails_leaves_what_was_there(run):
         ("trial.json", b"{", "is damaged: not JSON\nremove its folder"),
         ("trial.json", b"\xff", "is damaged: not JSON"),
         ("trial.json", b"[]", "is damaged: not a trial's record"),
-        ("trial.json", b'{"schema": 99}', "schema = 99\nallowed: 1"),
-        ("trial.json", b'{"schema": 1, "key": "x", "summary": {}}', "not this trial's record"),
+        ("trial.json", b'{"schema": 99}', "schema = 99\nallowed: 2 and 1"),
+        ("trial.json", b'{"schema": 2, "key": "x", "summary": {}}', "not this trial's record"),
         ("flow.parquet", b"PAR1", "flow.parquet is damaged"),
         ("curves.parquet", None, "curves.parquet is damaged"),
     ],

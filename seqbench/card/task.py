@@ -42,7 +42,7 @@ from seqbench.errors import InputError
 
 # Part of every trial's key: raise it when the same configuration would give other numbers, or files
 # that older code can't read.
-SCHEMA = 1
+SCHEMA = 2
 
 # A loss has passed a baseline when it is below this share of it. Evaluation noise alone crosses the
 # baseline itself, and 0.9 of it about once in 5,000 evaluations (adding, 1,000 sequences: one
@@ -95,15 +95,23 @@ class Trial(Table):
         Defaults are left out, so that a later version's new option does not orphan old trials; a
         default that changes is a change of schema. So is the heading of the cell in a report.
         """
+        return self.key_under(SCHEMA)
+
+    def key_under(self, schema: int) -> str:
+        """The key that the version of this schema gave the same configuration."""
         set_by_card = self.model_dump(exclude_defaults=True, exclude={"cell": {"group"}})
-        text = json.dumps({"schema": SCHEMA, **set_by_card}, sort_keys=True)
+        text = json.dumps({"schema": schema, **set_by_card}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def folder(self) -> str:
         """The trial's folder inside a run."""
+        return self.folder_under(SCHEMA)
+
+    def folder_under(self, schema: int) -> str:
+        """The folder that the version of this schema put it into."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.cell.label.lower())[:60].strip("-") or "cell"
-        return f"{slug}-T{self.length}-s{self.seed}-{self.key[:6]}"
+        return f"{slug}-T{self.length}-s{self.seed}-{self.key_under(schema)[:6]}"
 
 
 Sources = Mapping[str, str | type]  # what messages call a table that names a class -> the class

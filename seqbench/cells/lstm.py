@@ -60,6 +60,7 @@ class LSTM(nn.LSTM):
         options.yes_or_no("layer_norm", layer_norm)
         super().__init__(input_size, hidden_size)
         self.norms = None
+        self.kernel = None if layer_norm else "lstm"  # what computes the same (engine.kernels)
         if layer_norm:  # b serves as the bias of the first two
             gates = (nn.LayerNorm(4 * hidden_size, bias=False) for _ in range(2))
             self.norms = nn.ModuleList([*gates, nn.LayerNorm(hidden_size)])

@@ -97,7 +97,9 @@ class RNN(nn.RNN):
         self.activation = NONLINEARITIES[nonlinearity]()
         self.norm: nn.Module = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         self.residual = residual
-        self.fused = nonlinearity in FUSED and not layer_norm and residual is None
+        plain = not layer_norm and residual is None
+        self.fused = nonlinearity in FUSED and plain
+        self.kernel = nonlinearity if plain else None  # what computes the same (engine.kernels)
         with torch.no_grad():
             RECURRENT[recurrent](self.weight_hh_l0)
             if gain is not None:

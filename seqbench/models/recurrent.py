@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.card.tables import Kind
+from seqbench.engine import kernels
 from seqbench.engine.chain import Chain, Link, Part, State, flatten, rebuild
 from seqbench.errors import InputError
 
@@ -58,7 +59,7 @@ class Stack(nn.Module):
     def forward(self, inputs: Tensor, states: Any = None) -> tuple[Tensor, tuple]:
         x_TBI, after = self.embed(inputs), []
         for i, layer in enumerate(self.layers):
-            x_TBI, state = layer(x_TBI, None if states is None else states[i])
+            x_TBI, state = kernels.run(layer, x_TBI, None if states is None else states[i])
             after.append(state)
         return x_TBI, tuple(after)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from seqbench import results
 from seqbench.card import task as cards
 from seqbench.card.extend import merge
 from seqbench.card.select import select
-from seqbench.card.task import Task, Trial
+from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep import provenance, tuning
 from seqbench.sweep.check import checked
@@ -115,7 +115,18 @@ def lay_out(path: Path, asked: Task) -> Plan:
     whole = asked if stored is None else merge(stored, asked, str(path))
     trials = asked.trials()
     finished = results.read_finished(path, trials)
+    _check_schema(path, finished)
     provenance.check_unchanged(path, asked.named(), finished)
     missing = [trial for trial in trials if trial.folder not in finished]
     missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     return Plan(path, asked, whole, missing, first)
+
+
+def _check_schema(path: Path, finished: Mapping[str, Mapping[str, Any]]) -> None:
+    """One run, one schema: other numbers must not come to stand beside those that are there."""
+    earlier = {record["schema"] for record in finished.values()} - {SCHEMA}
+    if earlier:
+        raise InputError(
+            f"{path}: its trials are of schema {min(earlier)}: this version's numbers are rounded "
+            "differently\nallowed: another folder (--out); `seqbench report` reads this one"
+        )

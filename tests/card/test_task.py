@@ -53,8 +53,15 @@ def test_trial_keys_are_stable_distinct_and_blind_to_texts():
     assert [trial.key for trial in described.trials()] == keys
     assert cards.parse(CARD, "x", {"training.steps": 101}).trials()[0].key not in keys
     # If these change, results of earlier versions are not found again: raise SCHEMA, and say so.
-    assert (keys[0], keys[-1]) == ("21f8e85752e62818", "ab3a2b7a2dd1298f")
-    assert task.trials()[0].folder == "rnn-T10-s0-21f8e8"
+    assert (keys[0], keys[-1]) == ("e16fd02b8a999a88", "1a78bcbef0ef1973")
+    assert task.trials()[0].folder == "rnn-T10-s0-e16fd0"
+
+
+def test_trials_of_schema_1_are_found_under_the_keys_that_they_had():
+    first, *_, last = cards.parse(CARD, "mine.toml").trials()
+    assert first.key_under(1) == "21f8e85752e62818"
+    assert last.key_under(1) == "ab3a2b7a2dd1298f"
+    assert first.folder_under(1) == "rnn-T10-s0-21f8e8"
 
 
 @pytest.mark.parametrize("name", cards.bundled())

@@ -54,7 +54,7 @@ def asked(**changes):
 
 # Losses on evaluation sequences at steps 0, 2, 4 and 6, as they were when the tests were written.
 # Another machine's rounding moves them by about 1e-6; if they move by more, training has changed:
-# find out why, and if it is meant, raise SCHEMA in seqbench/task.py.
+# find out why, and if it is meant, raise SCHEMA in seqbench/card/task.py.
 GOLDEN = {
     ("adding", "rnn"): [1.808276, 1.518341, 0.9332937, 0.4757603],
     ("adding", "gru"): [2.190758, 2.083895, 1.353061, 0.8007389],
