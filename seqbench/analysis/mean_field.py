@@ -42,11 +42,30 @@ def _relu_slope(z: np.ndarray) -> np.ndarray:
     return np.heaviside(z, 0.5)
 
 
+def _leaky(slope: float) -> tuple[Function, Function]:
+    """z above 0, slope z below."""
+    return (
+        lambda z: np.where(z > 0, z, slope * z),
+        lambda z: np.where(z > 0, 1.0, slope),
+    )
+
+
+def _elu(z: np.ndarray) -> np.ndarray:
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def _elu_slope(z: np.ndarray) -> np.ndarray:
+    return np.exp(np.minimum(z, 0))
+
+
 # name -> the activation and its derivative
 ACTIVATIONS: dict[str, tuple[Function, Function]] = {
     "sigmoid": (sigmoid, _sigmoid_slope),
     "tanh": (np.tanh, _tanh_slope),
     "relu": (_relu, _relu_slope),
+    "leaky_relu": _leaky(0.01),
+    "prelu": _leaky(0.25),  # before training
+    "elu": (_elu, _elu_slope),
     "linear": (lambda z: z, np.ones_like),
 }
 

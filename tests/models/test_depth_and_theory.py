@@ -35,6 +35,9 @@ def test_fifty_sigmoid_layers_of_variance_1_n_shrink_the_gradient_to_a_fifth_eac
         (50, 300, "tanh", 1.3, 0.1),
         (50, 300, "relu", 1.0, 0.0),
         (50, 300, "relu", 2**0.5, 0.0),
+        (50, 300, "leaky_relu", 1.2, 0.0),
+        (50, 300, "prelu", 1.2, 0.3),
+        (50, 300, "elu", 1.0, 0.5),
     ],
 )
 def test_other_depths_widths_and_activations_as_theory_has_it(

@@ -10,6 +10,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "pairs": ("seqbench.reporting.sections.pairs:Pairs", "cells compared seed by seed"),
     "flow": ("seqbench.reporting.sections.flow:Flow", "the output flow against lag"),
     "reach": ("seqbench.reporting.sections.reach:Reach", "half-life and horizon against length"),
+    "depth": ("seqbench.reporting.sections.depth:Depth", "networks in depth beside theory"),
     "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
     "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
     "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),

@@ -1,0 +1,150 @@
+"""Runs in depth: the factor per layer beside theory, the speed of learning beside print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqbench.analysis.mean_field import ACTIVATIONS, gradient_factor
+from seqbench.results import Results
+
+SPEED = "speed of learning"
+SHORTEST = 8  # layers, for a factor that is read off the half in the middle
+
+# How the cell `dense` draws: weight variance times n_in, of layers as wide as what they are shown;
+# bias variance. tests/analysis/test_depth.py holds it against what is drawn.
+DRAWN = {
+    "normal": (1.0, 1.0),
+    "glorot": (1.0, 0.0),
+    "he": (2.0, 0.0),
+    "orthogonal": (1.0, 0.0),
+}
+
+# |dC/db^l| of the hidden layers before training, [784, 30, ..., 30, 10], MNIST.
+# Source: Nielsen 2015, Neural Networks and Deep Learning, chapter 5.
+PUBLISHED_SPEED = {
+    2: [0.07, 0.31],
+    3: [0.012, 0.060, 0.283],
+    4: [0.003, 0.017, 0.070, 0.285],
+}
+# Share right on the test set with 1 to 4 hidden layers; all 50,000 training images, 30 epochs.
+PUBLISHED_SCORE = {1: 0.9648, 2: 0.9690, 3: 0.9657, 4: 0.9653}
+
+
+def predicted_factor(options: dict[str, Any], width: int) -> float:
+    """Mean field theory's factor per layer; NaN where it has none.
+
+    Args:
+        options: of the cell `dense`.
+        width: of the layers.
+    """
+    activation, init = options.get("activation", "sigmoid"), options.get("init", "normal")
+    outside = any(options.get(name) for name in ("norm", "residual", "widths"))
+    if activation not in ACTIVATIONS or init not in (*DRAWN, "unscaled") or outside:
+        return float("nan")
+    weight, bias = DRAWN.get(init, (float(width), 1.0))
+    weight *= options.get("weight_scale", 1.0) ** 2
+    if (scale := options.get("bias_scale")) is not None:
+        bias = scale**2
+    return gradient_factor(activation, weight, bias)
+
+
+def factors(results: Results) -> pd.DataFrame:
+    """The factor that each layer multiplies the gradient by, before training.
+
+    Read off the output flow between a quarter and three quarters of the layers: at both ends it is
+    something else.
+
+    Returns:
+        cell, length, seeds; factor (median over seeds), low, high (over seeds), predicted,
+        summed: whether examples mix (batch norm), so that it is a gradient of the summed loss.
+    """
+    rows, flow = [], results.flow
+    columns = ["cell", "length", "seeds", "factor", "low", "high", "predicted", "summed"]
+    flow = flow[(flow["step"] == 0) & (flow["source"] == "output") & (flow["state"] == "h")]
+    for cell in results.task.cells:
+        if cell.use != "dense":
+            continue
+        of_cell = flow[flow["cell"] == cell.label]
+        for length, at_length in of_cell.groupby("length"):
+            found = [_factor(one) for _, one in at_length.groupby("seed")]
+            found = [one for one in found if np.isfinite(one)]
+            if not found:
+                continue
+            width = cell.hidden_size or results.task.training.hidden_size
+            summed = cell.options.get("norm") == "batch"
+            rows.append((cell.label, length, len(found), float(np.median(found)), min(found),
+                         max(found), predicted_factor(cell.options, width), summed))  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _factor(curve: pd.DataFrame) -> float:
+    depth = int(curve["lag"].max())
+    logs = curve.set_index("lag")["log10_norm"]
+    near, far = round(depth / 4), round(3 * depth / 4)
+    near = min(logs.index, key=lambda lag: abs(lag - near))
+    far = min(logs.index, key=lambda lag: abs(lag - far))
+    if depth < SHORTEST or near == far:
+        return float("nan")
+    return float(10 ** ((logs[far] - logs[near]) / (far - near)))
+
+
+def speeds(results: Results) -> pd.DataFrame:
+    """The speed of learning of each layer at each step it was recorded at, over seeds.
+
+    Returns:
+        cell, length, layer (1 is next to the input), step, seeds, median, p5, p95; published: the
+        number in print where the card is like the one it belongs to, before training; NaN: none.
+    """
+    readings = results.diagnostics
+    readings = readings[readings["quantity"] == SPEED].rename(columns={"index": "layer"})
+    axes = ["cell", "length", "layer", "step"]
+    if readings.empty:
+        return pd.DataFrame(columns=[*axes, "seeds", "median", "p5", "p95", "published"])
+    grouped = readings.groupby(axes, sort=False)["value"]
+    table = grouped.agg(
+        seeds="count",
+        median="median",
+        p5=lambda values: values.quantile(0.05),
+        p95=lambda values: values.quantile(0.95),
+    ).reset_index()
+    alike = {cell.label for cell in results.task.cells if _as_published(results, cell)}
+    table["published"] = [
+        _published(row.length, row.layer) if row.cell in alike and row.step == 0 else np.nan
+        for row in table.itertuples()
+    ]
+    return table
+
+
+def _as_published(results: Results, cell: Any) -> bool:
+    """Sigmoid layers of 30, variance 1/n_in, cross-entropy of sigmoid outputs."""
+    width = cell.hidden_size or results.task.training.hidden_size
+    options = {"activation": "sigmoid", "init": "normal"} | cell.options
+    sigmoids = results.task.problem.options.get("loss") == "sigmoid"
+    plain = options == {"activation": "sigmoid", "init": "normal"}
+    return cell.use == "dense" and plain and width == 30 and sigmoids
+
+
+def _published(length: int, layer: int) -> float:
+    found = PUBLISHED_SPEED.get(length, [])
+    return found[layer - 1] if layer <= len(found) else float("nan")
+
+
+def scores(results: Results) -> pd.DataFrame:
+    """The share right at the end beside the one in print, where the card is like that one.
+
+    Returns:
+        cell, length, seeds, score (median over seeds), published.
+    """
+    alike = [cell.label for cell in results.task.cells if _as_published(results, cell)]
+    minibatch = results.task.training.batch_size == 10
+    rows = results.trials[results.trials["cell"].isin(alike if minibatch else [])]
+    columns = ["cell", "length", "seeds", "score", "published"]
+    if rows["score"].notna().sum() == 0:
+        return pd.DataFrame(columns=columns)
+    table = rows.groupby(["cell", "length"], sort=False)["score"].agg(["count", "median"])
+    table = table.reset_index().set_axis(columns[:4], axis=1)
+    table["published"] = table["length"].map(PUBLISHED_SCORE)
+    return table

@@ -1,0 +1,120 @@
+"""Networks in depth: the factor per layer beside theory, the speed of learning beside print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import pandas as pd
+from matplotlib import figure as mpl
+
+from seqbench.analysis import depth
+from seqbench.analysis.study import Study
+from seqbench.reporting import style
+from seqbench.reporting.blocks import Block, Figure, Table, Text
+
+FACTORS = (
+    "What each layer multiplies the gradient by on its way back, before training: read off the "
+    "output flow between a quarter and three quarters of the layers. Theory: mean field, at the "
+    "fixed point of the variance."
+)
+SUMMED = (
+    "With batch norm examples mix: the flow is measured in training mode, on the probe batch's own "
+    "statistics, and is a gradient of the loss summed over the batch."
+)
+SPEEDS = (
+    "The norm of the gradient of the mean loss over the training set with respect to a layer's "
+    "biases, before training: median and 5th to 95th percentile over initialisations; layer 1 is "
+    "next to the input. Published: Nielsen 2015, chapter 5, on MNIST."
+)
+CAPTION = (
+    "The speed of learning of each layer over training, a line a layer, darker towards the output; "
+    "medians over seeds. A gradient of the mean loss: not to be compared with the gradient flow."
+)
+
+
+class Depth:
+    """Tables of factors, speeds and scores; speeds over training."""
+
+    title = "Depth"
+
+    def blocks(self, study: Study) -> Iterable[Block]:
+        """What there is of a network in depth."""
+        factors = depth.factors(study.results)
+        if len(factors):
+            notes = [FACTORS, SUMMED] if factors["summed"].any() else [FACTORS]
+            yield Text(notes)
+            yield factor_table(factors)
+        speeds = depth.speeds(study.results)
+        if len(speeds):
+            yield Text([SPEEDS])
+            yield speed_table(speeds[speeds["step"] == 0])
+            if speeds["step"].nunique() > 1:
+                title = "Speed of learning of each layer"
+                yield Figure("learning_speed", title, CAPTION, partial(draw, speeds))
+        scores = depth.scores(study.results)
+        if len(scores):
+            yield score_table(scores)
+
+
+def factor_table(table: pd.DataFrame) -> Table:
+    """A row a cell and length."""
+    rows = [
+        [
+            row.cell + (" (summed loss)" if row.summed else ""),
+            str(row.length),
+            f"{row.factor:.4f}",
+            f"{row.low:.4f} – {row.high:.4f}" if row.seeds > 1 else "–",
+            "–" if pd.isna(row.predicted) else f"{row.predicted:.4f}",
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["cell", "layers", "factor per layer", "over seeds", "theory"]
+    return Table("depth_factors", table, heads, rows, align="lrrrr", title="Factor per layer")
+
+
+def speed_table(table: pd.DataFrame) -> Table:
+    """A row a layer."""
+    rows = [
+        [
+            row.cell,
+            str(row.length),
+            str(row.layer),
+            "–" if pd.isna(row.published) else f"{row.published:g}",
+            f"{row.median:.4f}",
+            f"{row.p5:.4f} – {row.p95:.4f}",
+            str(row.seeds),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["cell", "layers", "layer", "published", "median", "5 – 95 %", "seeds"]
+    return Table("learning_speed", table, heads, rows, align="lrrrrrr", title="Speed of learning")
+
+
+def score_table(table: pd.DataFrame) -> Table:
+    """A row a depth."""
+    rows = [
+        [row.cell, str(row.length), str(row.seeds), f"{row.score:.2%}", f"{row.published:.2%}"]
+        for row in table.itertuples()
+    ]
+    heads = ["cell", "layers", "seeds", "right here", "published, all of MNIST"]
+    return Table("depth_score", table, heads, rows, align="lrrrr", title="Accuracy by depth")
+
+
+def draw(table: pd.DataFrame) -> mpl.Figure:
+    """A panel a cell and length, a line a layer.
+
+    Args:
+        table: from `depth.speeds`.
+    """
+    panels = list(table.groupby(["cell", "length"], sort=False))
+    figure, axes = style.panels(len(panels), 1, height=2.2)
+    for ax, ((cell, length), rows) in zip(axes[0], panels, strict=True):
+        for layer, line in rows.groupby("layer"):
+            shade = 0.75 * (1 - layer / rows["layer"].max())
+            line = line.sort_values("step")
+            ax.plot(line["step"], line["median"], color=str(shade), lw=1.2)
+        ax.set_yscale("log")
+        ax.set_title(style.plain(f"{cell}, {length} layer{'s' * (length > 1)}"))
+    style.label_edges(figure, axes, "training step", ["|dC/db|"])
+    return figure

@@ -1,0 +1,100 @@
+"""Runs in depth: factors beside theory, speeds and scores beside print."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import seqbench
+from seqbench.analysis import depth
+from seqbench.analysis.mean_field import gradient_factor
+from seqbench.analysis.study import Study
+from seqbench.cells.dense import Dense
+from seqbench.reporting.sections.depth import Depth
+
+CARD = """
+name = "deep"
+lengths = [2, 24]
+seeds = 3
+cells = [
+    { use = "dense", label = "sigmoid", activation = "sigmoid", init = "normal" },
+    { use = "dense", label = "normed", norm = "batch" },
+]
+[problem]
+name = "flat_images"
+loss = "sigmoid"
+train_images = 100
+[training]
+steps = 1
+hidden_size = 30
+eval_size = 20
+[recording]
+boundaries = "all"
+diagnostics = ["learning_speed"]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    where = tmp_path_factory.mktemp("deep")
+    (where / "deep.toml").write_text(CARD)
+    return seqbench.run(where / "deep.toml", out=where / "run", quiet=True)
+
+
+@pytest.mark.parametrize("init", depth.DRAWN)
+def test_the_variances_that_theory_is_given_are_those_that_are_drawn(init):
+    torch.manual_seed(0)
+    linear = Dense(400, 400, 1, init=init)[0].linear
+    weight, bias = depth.DRAWN[init]
+    assert linear.weight.var().item() * 400 == pytest.approx(weight, rel=0.02)
+    assert linear.bias.var().item() == pytest.approx(bias, rel=0.2)
+
+
+def test_what_is_predicted_of_a_cell():
+    assert depth.predicted_factor({}, 30) == pytest.approx(0.2048, abs=5e-5)
+    relu = {"activation": "relu", "init": "he"}
+    assert depth.predicted_factor(relu, 30) == pytest.approx(1.0)
+    leaky = {"activation": "leaky_relu", "init": "he"}
+    assert depth.predicted_factor(leaky, 30) == pytest.approx(math.sqrt(1 + 1e-4))
+    scaled = {"activation": "tanh", "weight_scale": 1.5, "bias_scale": 0.2}
+    expected = gradient_factor("tanh", 2.25, 0.04)
+    assert depth.predicted_factor(scaled, 30) == pytest.approx(expected)
+    unscaled = depth.predicted_factor({"init": "unscaled"}, 100)
+    assert unscaled == pytest.approx(gradient_factor("sigmoid", 100.0, 1.0))
+
+
+@pytest.mark.parametrize("options", [{"norm": "layer"}, {"residual": True}, {"init": "constant"}])
+def test_theory_is_silent_on_norms_and_residuals(options):
+    assert math.isnan(depth.predicted_factor(options, 30))
+
+
+def test_the_factor_is_read_off_the_layers_in_the_middle(run):
+    table = depth.factors(run).set_index("cell")
+    assert set(table["length"]) == {24}  # two layers have no middle
+    assert table.loc["sigmoid", "factor"] == pytest.approx(0.2048, rel=0.1)
+    assert table.loc["sigmoid", "low"] <= table.loc["sigmoid", "factor"]
+    assert table["summed"].tolist() == [False, True]
+    assert math.isnan(table.loc["normed", "predicted"])
+    assert 0.5 < table.loc["normed", "factor"] < 2
+
+
+def test_published_speeds_stand_beside_measured_ones_where_the_network_is_theirs(run):
+    table = depth.speeds(run)
+    two = table[(table["length"] == 2) & (table["step"] == 0)].set_index(["cell", "layer"])
+    assert two.loc["sigmoid", "published"].tolist() == [0.07, 0.31]
+    assert two.loc["normed", "published"].isna().all()
+    readings = run.diagnostics
+    one = readings[(readings.cell == "sigmoid") & (readings.length == 2) & (readings.step == 0)]
+    expected = np.median(one[one["index"] == 1].value)
+    assert two.loc[("sigmoid", 1), "median"] == pytest.approx(expected)
+    assert table[table["step"] == 1]["published"].isna().all()
+
+
+def test_the_report_says_that_a_batch_norms_flow_is_of_the_summed_loss(run):
+    blocks = list(Depth().blocks(Study(run)))
+    told = " ".join(line for block in blocks for line in getattr(block, "lines", ()))
+    assert "summed over the batch" in told
+    assert [type(block).__name__ for block in blocks].count("Table") == 2
+    figure = next(block for block in blocks if type(block).__name__ == "Figure")
+    assert len(figure.draw().axes) >= 4
