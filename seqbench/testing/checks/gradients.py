@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from seqbench.engine.chain import flatten, rebuild
+from seqbench.measure.state import widened
 from seqbench.testing.checks.subject import Fault, NotApplicable, Subject, check, clone
 
 AT_ZERO = "look for square roots, norms, logarithms and divisions at 0"
@@ -122,7 +123,7 @@ def _cotangent(outputs: Tensor) -> Tensor:
 )
 def gradients_are_right(subject: Subject) -> None:
     """torch.autograd.gradcheck over three steps: inputs, state, parameters."""
-    layer = subject.layer().double()
+    layer = widened(subject.layer())
     x_TBI = subject.inputs(steps=5, examples=2).double()
     with torch.no_grad():
         state = layer(x_TBI[:2], None)[1]  # one that occurs

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from seqbench import plugins
 from seqbench.engine.chain import flatten
+from seqbench.measure.state import widened
 from seqbench.testing.checks.subject import (
     ROUNDING,
     Fault,
@@ -36,7 +37,7 @@ PLAIN = (
 @check("dtype", PLAIN + "; no .float() and no dtype=torch.float32")
 def dtype(subject: Subject) -> None:
     """A cell in float64 computes in float64."""
-    layer, state = subject.layer().double(), None
+    layer, state = widened(subject.layer()), None
     x_TBI = subject.inputs().double()
     for t in range(2):
         try:
