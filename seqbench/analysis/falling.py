@@ -3,6 +3,7 @@ option only, an intervention."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seqbench.analysis.shapes import TRIAL
+from seqbench.analysis.statistics import Interval, rank_correlation
 from seqbench.card.status import Status
 from seqbench.card.task import Task
 from seqbench.results import Results
@@ -90,7 +92,7 @@ def interventions(task: Task) -> list[Intervention]:
     return found
 
 
-def rank_correlation(trials: pd.DataFrame) -> tuple[float, int]:
+def correlation(trials: pd.DataFrame) -> tuple[Interval, int]:
     """Spearman's, of s_start with fell_at (never: last, tied), and over how many trials.
 
     NaN where there are fewer than LEAST or one of the two does not vary.
@@ -99,7 +101,6 @@ def rank_correlation(trials: pd.DataFrame) -> tuple[float, int]:
         trials: from `marks`.
     """
     known = trials.dropna(subset=["s_start"])
-    ranks = known[["s_start", "fell_at"]].rank()
-    if len(known) < LEAST or (ranks.nunique() < 2).any():
-        return float("nan"), len(known)
-    return float(np.corrcoef(ranks.to_numpy().T)[0, 1]), len(known)
+    if len(known) < LEAST:
+        return Interval(math.nan, math.nan, math.nan), len(known)
+    return rank_correlation(known["s_start"], known["fell_at"]), len(known)

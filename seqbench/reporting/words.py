@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from seqbench.analysis.statistics import Interval
+
 DASH = "–"
 FEW_SEEDS = 5  # fewer allow no claim that cells differ
 
@@ -62,3 +64,9 @@ def reach(value: float, low: float, largest_lag: float) -> str:
 def reach_of(row: pd.Series, name: str, at: str) -> str:
     """The same, from a row of the comparison."""
     return reach(row[f"{name}_{at}"], row[f"{name}_{at}_low"], row["largest_lag"])
+
+
+def correlation(found: Interval) -> str:
+    """+0.62 [0.40, 0.78], the interval where there is one."""
+    value, low, high = (f"{x:+.2f}".replace("-", "−") for x in found)
+    return value if math.isnan(found.low) else f"{value} [{low}, {high}]"

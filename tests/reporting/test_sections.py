@@ -1,6 +1,7 @@
 """What the sections say, by rule."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from runs import a_study, flow_rows, whole
 
 from seqbench.analysis.study import Study
-from seqbench.reporting.sections import comparison, opening, seen
+from seqbench.reporting.sections import comparison, opening, predicts, seen
 
 
 def test_a_length_that_is_not_finished_may_still_be_solved(make):
@@ -51,7 +52,7 @@ def test_what_is_said_of_an_intervention():
     ]
     notes = " ".join(opening.fall_notes(counted))
     # Ranks of S: 2 2 2 5 5 5; of the fall at 200 never never 100 200 300: 2.5 5.5 5.5 1 2.5 4.
-    assert "lstm cells, −0.60 at T = 20 (6 trials)" in notes
+    assert re.search(r"lstm cells, −0\.60 \[.*\] at T = 20 \(6 trials\)", notes)
     rows = {cell: texts for cell, *texts in opening.fall_rows(counted)}
     assert rows["b -4"] == ["–", "−10.0; fell 1/3; solved 0/3", "–"]
     assert rows["b 4"][1] == "−1.0; fell 3/3 at step 200; solved 0/3"
@@ -62,3 +63,25 @@ def test_the_figure_of_falls_has_every_trial():
     drawn = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
     y = np.concatenate([line.get_ydata() for line in drawn])
     assert sorted(y) == pytest.approx([100, 200, 200, 300, 1100, 1100])  # at the top: never
+
+
+def test_whether_the_flow_tells_who_learns_is_drawn_with_its_correlation(make):
+    """rnn starts closed and solves nothing; lstm starts open and solves T = 10 alone."""
+    trials = whole((10, 20, 30))
+    for (cell, length, seed), (summary, losses, _) in list(trials.items()):
+        rates = {0: 0.5 if cell == "rnn" else 0.01 * length, 400: 0.0}
+        trials[cell, length, seed] = summary, losses, flow_rows(rates, length)
+    study = Study(make(trials, (10, 20, 30)))
+    table = predicts.data(study).set_index(["cell", "length"])
+    assert table["share"].to_dict() == {
+        ("rnn", 10): 0,
+        ("rnn", 20): 0,
+        ("rnn", 30): 0,
+        ("lstm", 10): 1,
+        ("lstm", 20): 0,
+        ("lstm", 30): 0,
+    }
+    figure, _ = predicts.Predicts().blocks(study)
+    assert "6 points" in figure.caption
+    assert "+0.65" in figure.caption  # ranks of S 3 2 1 6 5 4, of the share 3 3 3 6 3 3
+    assert len(figure.draw().axes[0].lines) == 7  # and the dotted one

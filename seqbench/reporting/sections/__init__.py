@@ -15,6 +15,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
     "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),
     "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
+    "predicts": (
+        "seqbench.reporting.sections.predicts:Predicts",
+        "does the flow before training tell who learns",
+    ),
     "diagnostics": ("seqbench.reporting.sections.diagnostics:Diagnostics", "further diagnostics"),
     "made": ("seqbench.reporting.sections.made:Made", "cells, rates, versions, the card"),
 }

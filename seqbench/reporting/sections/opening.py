@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis import opening
-from seqbench.analysis.falling import Intervention, interventions, rank_correlation
+from seqbench.analysis.falling import Intervention, correlation, interventions
 from seqbench.analysis.opening import OPEN
 from seqbench.analysis.study import Study
 from seqbench.card.status import Status
@@ -23,6 +23,7 @@ from seqbench.reporting import style
 from seqbench.reporting.blocks import Block, Figure, Table, Text
 from seqbench.reporting.style import GREY
 from seqbench.reporting.words import DASH, count, decades, join
+from seqbench.reporting.words import correlation as told
 
 TOP = 1.1  # of the budget: where trials whose loss did not fall are drawn
 FALL = "Flow before training, and when the loss fell"
@@ -126,8 +127,9 @@ def fall_notes(study: Study) -> list[str]:
     if each:
         notes.append(
             "Spearman's rank correlation of S there before training with the step of the fall "
-            f"(never: last): {'; '.join(each)}. A description: the trials of one cell share its "
-            "option, so they are no independent doses."
+            f"(never: last), with its 95 % bootstrap interval: {'; '.join(each)}. A "
+            "description: the trials of one cell share its option, so they are no independent "
+            "doses."
         )
     return notes
 
@@ -136,10 +138,9 @@ def _correlations(study: Study, one: Intervention) -> str:
     trials = study.marks[study.marks["cell"].isin(list(one.values))]
     found = []
     for length, group in trials.groupby("length"):
-        rho, n = rank_correlation(group)
-        if not math.isnan(rho):
-            number = f"{rho:+.2f}".replace("-", "−")
-            found.append(f"{number} at T = {length} ({count(n, 'trial')})")
+        rho, n = correlation(group)
+        if not math.isnan(rho.value):
+            found.append(f"{told(rho)} at T = {length} ({count(n, 'trial')})")
     return f"{kind(one)} cells, {join(found)}" if found else ""
 
 
