@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart reports benchmarks test lint docs clean
+.PHONY: install quickstart reports problems benchmarks test lint docs clean
 
 # Made once; made again when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -25,6 +25,19 @@ reports: $(VENV)/installed
 	for task in quickstart adding copy intervention remedies; do \
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
+	done
+
+# One card for each problem, their reports side by side, and a page over all of them.
+PROBLEMS := multiplication xor temporal_order temporal_order_3 random_permutation memorisation \
+  memorisation_20 noise_free latch reber copy_variable denoising delay memory_capacity \
+  selective_copying mqar flip_flop state_tracking images images_permuted
+
+# About two hours on two cores that do nothing else.
+problems: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[images]"
+	for task in $(PROBLEMS); do \
+	  $(BIN)/seqbench run $$task --out runs/$$task && \
+	  $(BIN)/seqbench report runs/$$task --out reports/problems/$$task || exit 1; \
 	done
 
 # What benchmarks/results holds: about half an hour on a machine that nobody else is using.

@@ -1,5 +1,6 @@
 """Every example in README.md and docs/ is run: Python as it stands, commands with fewer steps."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seqbench.card import task as cards
+from seqbench.problems import BUNDLED
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -97,3 +99,14 @@ def test_the_citation_names_the_version_that_is_built():
     assert re.search(
         rf"^## {re.escape(project['version'])} ", (ROOT / "CHANGELOG.md").read_text(), re.M
     )
+
+
+def test_the_page_of_problems_is_what_the_problems_say():
+    pytest.importorskip("sklearn")
+    spec = importlib.util.spec_from_file_location("page", ROOT / "docs" / "figures" / "problems.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = (ROOT / "docs" / "problems.md").read_text()
+    assert written == script.page(), "run docs/figures/problems.py"
+    for name in BUNDLED:
+        assert f"### {name}\n" in written

@@ -81,8 +81,8 @@ class Copy(Recall):
     def _delimiter_at_recall(self) -> Baseline:
         # The delimiter says that the first symbol is asked; nine blanks of T + 9 ask for the rest.
         rest = self.stateless(self.length, self.n - 1, self.steps)
-        loss = rest.loss + math.log(self.classes) / self.steps
-        return Baseline(loss, (1 / self.classes + (self.n - 1) * rest.score) / self.n)
+        loss = rest.loss + math.log(self.k) / self.steps
+        return Baseline(loss, (1 / self.k + (self.n - 1) * rest.score) / self.n)
 
     def _over_delays(self) -> dict[str, Baseline]:
         # A step of a sequence with delay d weighs 1/(d + 20): masses instead of counts.
@@ -90,6 +90,6 @@ class Copy(Recall):
         symbols = sum(self.n / (d + 2 * self.n) for d in delays) / self.length
         blanks = sum((d - 1) / (d + 2 * self.n) for d in delays) / self.length
         return {
-            "knowing when, not what": Baseline(symbols * math.log(self.classes), 1 / self.classes),
+            "knowing when, not what": Baseline(symbols * math.log(self.k), 1 / self.k),
             "stateless": self.stateless(blanks, symbols, 1.0),
         }

@@ -34,10 +34,11 @@ class Recall:
     delimiters: Sequence[int] = (-1,)  # at these steps, counted from the first recall step
 
     def __init__(self, length: int, symbols: int, classes: int) -> None:
-        self.length, self.n, self.classes = length, symbols, classes
+        self.length, self.n, self.k = length, symbols, classes
         self.input_size, self.output_size = classes + 2, classes + 1
         self.steps = length + 2 * symbols
         self.symbols = ("_", *map(str, range(1, classes + 1)), ">")  # as `show` writes them
+        self.classes = self.symbols[:-1]
         self.baselines = {
             "knowing when, not what": Baseline(
                 symbols * math.log(classes) / self.steps, 1 / classes
@@ -49,12 +50,12 @@ class Recall:
         """Draw `batch_size` sequences, every step scored."""
         ends_B = self.draw_ends(batch_size, generator)
         size = (self.n, batch_size)
-        symbols_nB = torch.randint(1, self.classes + 1, size, generator=generator)
+        symbols_nB = torch.randint(1, self.k + 1, size, generator=generator)
         recall_nB = ends_B - self.n + torch.arange(self.n)[:, None]
         shown_SB = torch.full((self.steps, batch_size), BLANK)
         self.show(shown_SB, symbols_nB, generator)
         marked_dB = ends_B - self.n + torch.tensor(self.delimiters)[:, None]
-        shown_SB.scatter_(0, marked_dB, self.classes + 1)
+        shown_SB.scatter_(0, marked_dB, self.k + 1)
         targets_SB = torch.full_like(shown_SB, BLANK).scatter_(0, recall_nB, symbols_nB)
         inside_SB = torch.arange(self.steps)[:, None] < ends_B
         return Batch(self.encode(shown_SB, ends_B), targets_SB, inside_SB.float())
@@ -86,7 +87,7 @@ class Recall:
         recall_loss = F.cross_entropy(outputs[asked], targets[asked], reduction="none")
         return {
             "score": score,
-            "share_learned": share_learned(1 / self.classes, score, 1.0),
+            "share_learned": share_learned(1 / self.k, score, 1.0),
             "sequences_right": (right | ~asked).all(0).double().mean().item(),
             "recall_loss": recall_loss.double().mean().item(),
         }
@@ -112,9 +113,9 @@ class Recall:
             blanks, symbols: how many steps there are of either kind, of `steps` in all.
         """
         n = blanks + symbols
-        entropy = symbols / n * math.log(n * self.classes / symbols)
+        entropy = symbols / n * math.log(n * self.k / symbols)
         if blanks:
             entropy += blanks / n * math.log(n / blanks)
         # The likeliest answer to a blank: a blank, unless there are hardly any.
-        score = 0.0 if blanks > symbols / self.classes else 1 / self.classes
+        score = 0.0 if blanks > symbols / self.k else 1 / self.k
         return Baseline(n * entropy / steps, score)

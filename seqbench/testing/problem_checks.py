@@ -15,7 +15,7 @@ from seqbench.errors import InputError
 from seqbench.problems.batch import Batch
 from seqbench.testing import needs as needed
 from seqbench.testing.checks.subject import Fault, NotApplicable, check
-from seqbench.testing.problem_subject import MANY, ProblemSubject
+from seqbench.testing.problem_subject import ProblemSubject
 
 CLOSE = 0.01  # relative, between a closed form and a simulation, besides its own uncertainty:
 SIGMAS = 5.0  # standard errors
@@ -258,13 +258,15 @@ def anchors_scored(subject: ProblemSubject) -> str:
     anchors = subject.problem.anchors(batch)
     if not anchors:
         raise Fault("there is none")
+    every_B = torch.arange(batch.weights.shape[1])
     for step_B in anchors:
-        if step_B.shape != (MANY,) or step_B.is_floating_point():
-            raise Fault(f"an anchor is {step_B.dtype} {list(step_B.shape)}, not whole [{MANY}]")
+        if step_B.shape != every_B.shape or step_B.is_floating_point():
+            raise Fault(f"an anchor is {step_B.dtype} {list(step_B.shape)}, not whole "
+                        f"{list(every_B.shape)}")  # fmt: skip
         if step_B.min() < 1 or step_B.max() > len(batch.weights):
             raise Fault(f"anchors go from {int(step_B.min())} to {int(step_B.max())}, not 1 to "
                         f"{len(batch.weights)}")  # fmt: skip
-        if not (batch.weights[step_B - 1, torch.arange(MANY)] > 0).all():
+        if not (batch.weights[step_B - 1, every_B] > 0).all():
             raise Fault("an anchor lies where nothing is scored")
     return f"{len(anchors)}"
 
@@ -282,8 +284,8 @@ def lags_inside(subject: ProblemSubject) -> str:
     if len(each) != len(anchors):
         raise Fault(f"{len(anchors)} anchors, and lags for {len(each)}")
     for step_B, lags_Bn in zip(anchors, each, strict=True):
-        if lags_Bn.ndim != 2 or len(lags_Bn) != MANY:
-            raise Fault(f"lags are {list(lags_Bn.shape)}, not [{MANY}, n]")
+        if lags_Bn.ndim != 2 or len(lags_Bn) != len(step_B):
+            raise Fault(f"lags are {list(lags_Bn.shape)}, not [{len(step_B)}, n]")
         if (lags_Bn < 0).any() or (lags_Bn >= step_B[:, None]).any():
             raise Fault("a lag reaches before the first step, or ahead")
     low = min(int(lags_Bn.min()) for lags_Bn in each)
@@ -302,7 +304,7 @@ def lags_needed(subject: ProblemSubject) -> str:
     each = zip(subject.problem.anchors(batch), subject.problem.needed_lags(batch), strict=True)
     for step_B, lags_Bn in each:
         inputs_Bnf = needed.shown_at(batch, step_B, lags_Bn)
-        target_BD = batch.targets[step_B - 1, torch.arange(MANY)]
+        target_BD = batch.targets[step_B - 1, torch.arange(len(step_B))]
         if bool((lags_Bn.sort(1).values == torch.arange(lags_Bn.shape[1])).all()) and bool(
             (step_B == lags_Bn.shape[1]).all()
         ):

@@ -155,11 +155,11 @@ def test_what_is_shown_is_asked_for_in_order_at_the_end(make, length, seed):
     ends = batch.last_scored_step()
     for b in range(30):
         steps = shown[: ends[b], b]
-        symbols = steps[(steps > 0) & (steps <= problem.classes)]
+        symbols = steps[(steps > 0) & (steps <= problem.k)]
         assert len(symbols) == n
         assert torch.equal(batch.targets[ends[b] - n : ends[b], b], symbols)
         assert (batch.targets[: ends[b] - n, b] == 0).all()
-        assert (steps == problem.classes + 1).sum() == 1
+        assert (steps == problem.k + 1).sum() == 1
     assert ((ends >= 2 * n + 1) & (ends <= length + 2 * n)).all()
     for anchor, lags in zip(problem.anchors(batch), problem.needed_lags(batch), strict=True):
         every = torch.arange(30)
