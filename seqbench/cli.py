@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from seqbench.errors import InputError
+from seqbench.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seqbench.sweep.plan import Plan
 
 app = typer.Typer(
@@ -27,14 +32,22 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; what the user got wrong ends in two lines and status 2."""
-    sys.path.append("")  # "module:Class" may lie in the working directory
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:
-        print(f"seqbench: {error}", file=sys.stderr)
+        _say(f"seqbench: {error}")
+        sys.exit(2)
+    except BrokenPipeError:  # `seqbench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:
+        _say(f"seqbench: {error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(2)
     except KeyboardInterrupt:
-        print("seqbench: interrupted", file=sys.stderr)
+        _say("seqbench: interrupted")
         sys.exit(130)
 
 
@@ -75,6 +88,12 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that a trial may take.", min=0.001)
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: the i-th of n equal parts of the trials.")
+    ] = None,
 ) -> None:
     """Run a task, or what is missing of it; then print the comparison table."""
     from seqbench.sweep import plan
@@ -88,30 +107,54 @@ def run(
         seeds=seeds,
         steps=steps,
         overrides=_settings(settings or []),
+        shard=plan.shard(shard) if shard else None,
     )
     sweep.check_device(device)
     if dry_run:
         _show_plan(planned)
         return
+    _say_what_is_imported(planned)
     _say_what_is_finished(planned)
     try:
-        results = sweep.carry_out(planned, workers=workers, device=device)
-    except KeyboardInterrupt:
-        kept = _finished(planned)
-        _say(
-            f"seqbench: interrupted; {kept} trials are finished and kept, the same command runs "
-            "the rest"
-        )
-        raise typer.Exit(130) from None
+        with _stopping_once():
+            results = sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
+    except KeyboardInterrupt as how:
+        word, status = ("interrupted", 130)
+        if isinstance(how, _Terminated):
+            word, status = ("terminated", 143)
+        kept = f"{_finished(planned)} trials are finished and kept"
+        _say(f"seqbench: {word}; {kept}, the same command runs the rest")
+        raise typer.Exit(status) from None
     from seqbench.reporting import terminal
 
     terminal.print_comparison(results)
     print(f"\nnext: seqbench report {planned.path}")
-    if plan.lay_out(planned.path, planned.task).missing:
+    if _without_result(planned):
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
         _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
         raise typer.Exit(1)
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the process to end."""
+
+
+@contextmanager
+def _stopping_once() -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends what is going on; while that is tidied up, a second does not
+    get in its way."""
+
+    def stop(number: int, _: object) -> None:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, stop)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @app.command()
@@ -337,7 +380,8 @@ def list_(
 
 def _say(line: str) -> None:
     """What is going on, apart from what was asked for."""
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError, ValueError):  # nobody listens
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def _busy(line: str) -> None:
@@ -385,11 +429,24 @@ def _show_plan(planned: Plan) -> None:
         print(f"  {name(trial)}: at most {trial.training.steps:,} steps")
 
 
-def _finished(planned: Plan) -> str:
+def _without_result(planned: Plan) -> int:
+    """How many trials of what was asked for have none by now."""
     from seqbench.sweep.plan import lay_out
 
+    # Once more from the folder: the rates of a tuned task are known by now.
+    return len(lay_out(planned.path, planned.task, planned.shard).missing)
+
+
+def _finished(planned: Plan) -> str:
     total = len(planned.task.trials())
-    return f"{total - len(lay_out(planned.path, planned.task).missing)} of {total}"
+    return f"{total - _without_result(planned)} of {total}"
+
+
+def _say_what_is_imported(planned: Plan) -> None:
+    """Somebody's code runs because its user asked for it: by its file."""
+    for table in planned.task.named():
+        if ".py:" in str(table.source):
+            _say(f"{table.where} is {table.source}")
 
 
 def _say_what_is_finished(planned: Plan) -> None:

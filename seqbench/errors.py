@@ -1,4 +1,6 @@
-"""The one exception that means: what the user gave us is wrong."""
+"""The one exception that means: what the user gave us is wrong; and how a terminal is told."""
+
+MOST = 2000  # characters of a line that are shown
 
 
 class InputError(ValueError):
@@ -7,3 +9,13 @@ class InputError(ValueError):
     Its message says what was wrong, where (file, key, value) and what is allowed; the command line
     prints it without a traceback and exits with status 2.
     """
+
+
+def printable(text: str) -> str:
+    """Text of any origin for a terminal: control characters but line ends and tabs are spelled out,
+    and the middle of a line that is too long is left out."""
+    spelled = "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "\n".join(
+        line if len(line) <= MOST else f"{line[: MOST // 2]} [...] {line[-MOST // 4 :]}"
+        for line in spelled.split("\n")
+    )

@@ -14,6 +14,8 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
@@ -223,7 +225,8 @@ def _types(cls: type, parameter: inspect.Parameter) -> set[type] | None:
 
 def _load_module(name: str, spec: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _working_directory():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # Only if it is their module that is missing, and not one that their module imports.
         if error.name and (name == error.name or name.startswith(error.name + ".")):
@@ -232,6 +235,21 @@ def _load_module(name: str, spec: str) -> ModuleType:
                 'a file is named with its ending: "path/to/file.py:Class"'
             ) from None
         raise
+
+
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """A module may lie in the working directory, which is looked at last, and for no other's sake:
+    a folder that somebody sent may have files with the names of modules."""
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.reverse()
+        if here in sys.path:
+            sys.path.remove(here)  # the last one
+        sys.path.reverse()
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -244,7 +244,11 @@ def write_trial(
         tables: name -> parquet, each becomes NAME.parquet.
     """
     folder = path / "trials" / trial.folder
+    if not folder.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{folder} leads out of {path}\nallowed: a folder that is no link")
     folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.glob(".*.tmp"):  # of somebody who was killed while writing
+        stray.unlink(missing_ok=True)
     for name, content in tables.items():
         write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
     whole = {"schema": SCHEMA, "key": trial.key, "configuration": trial.model_dump(), **record}

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqbench import results
 from seqbench.card import task as cards
@@ -16,6 +16,27 @@ from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep import provenance, tuning
 from seqbench.sweep.check import checked
+
+MOST_SHARDS = 100_000
+
+
+class Shard(NamedTuple):
+    """The number-th of so many equal parts of a task's trials, from 1."""
+
+    number: int
+    of: int
+
+
+def shard(text: str) -> Shard:
+    """From "i/n".
+
+    Raises:
+        InputError: it is none.
+    """
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= MOST_SHARDS):
+        raise InputError(f"--shard {text}\nallowed: i/n with 1 <= i <= n, as in 2/8")
+    return Shard(int(number), int(of))
 
 
 @dataclass
@@ -29,6 +50,7 @@ class Plan:
         missing: trials that are not finished, largest first; they carry all that they need.
         first: what has to be run before, to choose learning rates; None if they are known. The
             trials of cells that wait for theirs are among the missing, without a rate.
+        shard: the part of the trials that is asked for; the missing ones are of it.
     """
 
     path: Path
@@ -36,6 +58,7 @@ class Plan:
     stored: Task
     missing: list[Trial]
     first: Plan | None = None
+    shard: Shard | None = None
 
 
 def plan(
@@ -47,6 +70,7 @@ def plan(
     seeds: int | None = None,
     steps: int | None = None,
     overrides: dict[str, Any] | None = None,
+    shard: Shard | None = None,
 ) -> Plan:
     """Check everything that `run` is asked, and find out what is missing; writes nothing.
 
@@ -71,7 +95,8 @@ def plan(
         where = task.name if isinstance(task, Task) else str(task)
         blamed = f"{where}: " if _can_not_be(_read(task, {})) else ""
         raise InputError(f"{blamed}{error}") from None
-    return lay_out(Path(out) if out is not None else Path("runs") / asked.name, asked)
+    path = Path(out) if out is not None else Path("runs") / asked.name
+    return lay_out(path, asked, shard)
 
 
 def _read(task: str | Path | Task, changes: dict[str, Any]) -> Task:
@@ -100,11 +125,12 @@ def _whole_numbers(lengths: Any) -> list[int]:
         raise wrong from None
 
 
-def lay_out(path: Path, asked: Task) -> Plan:
+def lay_out(path: Path, asked: Task, shard: Shard | None = None) -> Plan:
     """What of a checked task is missing in a folder.
 
     Args:
         asked: its names are looked up, its widths fixed.
+        shard: which part of its trials; None: all. Learning rates are everybody's to find.
 
     Raises:
         InputError: the folder belongs to another task, or a cell has changed since.
@@ -117,9 +143,11 @@ def lay_out(path: Path, asked: Task) -> Plan:
     finished = results.read_finished(path, trials)
     _check_schema(path, finished)
     provenance.check_unchanged(path, asked.named(), finished)
+    trials.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
+    if shard:
+        trials = trials[shard.number - 1 :: shard.of]
     missing = [trial for trial in trials if trial.folder not in finished]
-    missing.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
-    return Plan(path, asked, whole, missing, first)
+    return Plan(path, asked, whole, missing, first, shard)
 
 
 def _check_schema(path: Path, finished: Mapping[str, Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from seqbench.card.status import Status
 from seqbench.card.task import Trial
+from seqbench.errors import printable
 
 TICK = 0.25  # seconds between two looks of the clock
 HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
@@ -34,6 +36,12 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def say(line: str) -> None:
+    """A line on stderr; who does not want to hear it does not stop the sweep."""
+    with suppress(OSError, ValueError):
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -58,6 +66,7 @@ class Display:
         self.done, self.work_done, self.work_spared = 0, 0.0, 0.0
         self.running: dict[str, _Running] = {}
         self.started = self.spoken = time.monotonic()
+        self.waiting = False
         self.lock = threading.RLock()  # between the sweep and the clock
         self.over = threading.Event()
         self.clock = threading.Thread(target=self.run_clock, daemon=True)
@@ -73,7 +82,7 @@ class Display:
     def run_clock(self) -> None:
         """Show the passing of time."""
         while not self.over.wait(TICK):
-            with self.lock:
+            with self.lock, suppress(OSError, ValueError):  # a terminal that is gone
                 self.tick()
 
     def start(self, trial: Trial) -> None:
@@ -107,9 +116,21 @@ class Display:
             for one in self.running.values():
                 self.say(f"        {name(one.trial)}: {progress_of(one)}")
 
+    def spare(self, trial: Trial) -> None:
+        """A trial need not be run after all."""
+        with self.lock:
+            self.total, self.work = self.total - 1, self.work - size(trial)
+
+    def wait(self, count: int) -> None:
+        """All that is left is being run by another command."""
+        with self.lock:
+            if not self.waiting:
+                self.say(f"{count} trials are being run by another command: waiting for them")
+            self.waiting = True
+
     def say(self, line: str) -> None:
         """One line, kept."""
-        print(line, file=sys.stderr, flush=True)
+        say(line)
         self.spoken = time.monotonic()
 
     def time_left(self) -> str:
@@ -160,7 +181,8 @@ class LiveDisplay(Display):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        self.live.stop()
+        with suppress(OSError, ValueError):
+            self.live.stop()
 
     def tick(self) -> None:
         """Draw again."""
@@ -168,7 +190,8 @@ class LiveDisplay(Display):
 
     def say(self, line: str) -> None:
         """One line above the display."""
-        self.console.print(Text(line, overflow="fold"))
+        with suppress(OSError, ValueError):
+            self.console.print(Text(printable(line), overflow="fold"))
 
     def render(self) -> Group:
         """The bar and the running trials."""

@@ -7,22 +7,26 @@ runs only what is missing.
 from __future__ import annotations
 
 import os
-import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from seqbench import results
 from seqbench.analysis import rates
 from seqbench.card.extend import merge
-from seqbench.card.task import Task
+from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.sweep import tuning
-from seqbench.sweep.executors import Executor, Finished, Job, Started, Stepped
+from seqbench.sweep.claims import Claims
+from seqbench.sweep.executors import Event, Executor, Finished, Job, Started, Stepped
 from seqbench.sweep.executors.here import Here
 from seqbench.sweep.executors.processes import Processes
 from seqbench.sweep.plan import Plan, lay_out, plan
-from seqbench.sweep.progress import display, size
+from seqbench.sweep.progress import Display, display, say, size
+
+PATIENCE = 1.0  # seconds between two looks at what another command is running
 
 
 def run(
@@ -37,6 +41,7 @@ def run(
     workers: int | None = None,
     device: str = "cpu",
     quiet: bool = False,
+    timeout: float | None = None,
 ) -> results.Results:
     """Run a task, or what is missing of it.
 
@@ -51,6 +56,7 @@ def run(
         workers: how many trials at a time; default one a core.
         device: "cpu", "cuda", or "auto" (cuda where there is one).
         quiet: show no progress.
+        timeout: seconds after which a trial is ended as an error; default never.
 
     Returns:
         The run, opened.
@@ -61,13 +67,21 @@ def run(
     planned = plan(
         task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps, overrides=overrides
     )
-    return carry_out(planned, workers=workers, device=device, quiet=quiet)
+    return carry_out(planned, workers=workers, device=device, quiet=quiet, timeout=timeout)
 
 
 def carry_out(
-    planned: Plan, *, workers: int | None = None, device: str = "cpu", quiet: bool = False
+    planned: Plan,
+    *,
+    workers: int | None = None,
+    device: str = "cpu",
+    quiet: bool = False,
+    timeout: float | None = None,
 ) -> results.Results:
     """Run what a plan says is missing, learning rates first, and open the run.
+
+    Args:
+        timeout: seconds after which a trial is ended as an error; None: never.
 
     Raises:
         InputError: no such device, or the folder can't be written.
@@ -76,26 +90,16 @@ def carry_out(
     device = check_device(device)
     check_workers(workers)
     if planned.first:
-        best = choose_rates(planned, workers=workers, device=device, quiet=quiet)
-        planned = lay_out(planned.path, tuning.with_rates(planned.task, best))
-    make_folder(planned)
-    jobs = [Job(trial, device) for trial in planned.missing]
-    with display(len(jobs), sum(size(job.trial) for job in jobs), quiet) as shown:
-        for executor, theirs in executors(jobs, workers):
-            for event in executor.run(theirs):
-                match event:
-                    case Started(job):
-                        shown.start(job.trial)
-                    case Stepped(job, step, loss):
-                        shown.step(job.trial, step, loss)
-                    case Finished(job, record, tables):
-                        results.write_trial(planned.path, job.trial, record, tables)
-                        shown.finish(job.trial, record["summary"])
+        best = choose_rates(planned, workers, timeout, device, quiet)
+        planned = lay_out(planned.path, tuning.with_rates(planned.task, best), planned.shard)
+    if planned.missing or results.read_task(planned.path) != planned.stored:
+        with writing(planned.path):
+            _run_missing(planned, workers, timeout, device, quiet)
     return results.load(planned.path)
 
 
 def choose_rates(
-    planned: Plan, *, workers: int | None, device: str, quiet: bool
+    planned: Plan, workers: int | None, timeout: float | None, device: str, quiet: bool
 ) -> dict[str, float]:
     """Run the grid of learning rates, wider where the best one lies at its edge: cell -> rate."""
     first, told = planned.first, "first the learning rates"
@@ -104,13 +108,79 @@ def choose_rates(
             values = sorted({trial.learning_rate for trial in first.missing})
             tried = ", ".join(f"{rate:g}" for rate in values)
             count = len(first.missing)
-            print(f"{told}, of {tried}: {count} trials", file=sys.stderr, flush=True)
-        found = rates.table(carry_out(first, workers=workers, device=device, quiet=quiet))
+            say(f"{told}, of {tried}: {count} trials")
+        opened = carry_out(first, workers=workers, device=device, quiet=quiet, timeout=timeout)
+        found = rates.table(opened)
         wider = tuning.widened(planned.task, found)
         first = lay_out(planned.path / results.TUNING, wider) if wider else None
         told = "the best one lies at the edge: further learning rates"
     best = rates.best(found)
     return {cell.label: best[cell.label] for cell in tuning.untried(planned.task)}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A folder that can't be written, or no longer, is the user's to know."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"--out {path}: can't be written: {error.strerror or error}\n"
+            "allowed: a folder that you may write to, with space left; what is finished is kept"
+        ) from None
+
+
+def _run_missing(
+    planned: Plan, workers: int | None, timeout: float | None, device: str, quiet: bool
+) -> None:
+    planned.path.mkdir(parents=True, exist_ok=True)
+    with Claims(planned.path) as claims:
+        make_folder(planned, claims)
+        missing = planned.missing
+        with display(len(missing), sum(map(size, missing)), quiet) as shown:
+            while missing:
+                elsewhere: list[Trial] = []
+                for executor, trials in executors(missing, workers, timeout):
+                    jobs = _claimed(planned.path, trials, claims, device, shown, elsewhere)
+                    _watch(executor.run(jobs), planned.path, claims, shown)
+                missing = elsewhere
+                if missing:
+                    shown.wait(len(missing))
+                    time.sleep(PATIENCE)
+
+
+def _claimed(
+    path: Path,
+    trials: Sequence[Trial],
+    claims: Claims,
+    device: str,
+    shown: Display,
+    elsewhere: list[Trial],
+) -> Iterator[Job]:
+    """The trials that nobody else runs; the others go to `elsewhere`."""
+    for trial in trials:
+        if not claims.claim(trial):
+            elsewhere.append(trial)
+        elif results.read_finished(path, [trial]):  # by somebody else, since the plan was made
+            claims.release(trial)
+            shown.spare(trial)
+        else:
+            yield Job(trial, device)
+
+
+def _watch(events: Iterator[Event], path: Path, claims: Claims, shown: Display) -> None:
+    """Show what happens, and write down what comes of it."""
+    with closing(events):
+        for event in events:
+            match event:
+                case Started(job):
+                    shown.start(job.trial)
+                case Stepped(job, step, loss):
+                    shown.step(job.trial, step, loss)
+                case Finished(job, record, tables):
+                    results.write_trial(path, job.trial, record, tables)
+                    claims.release(job.trial)
+                    shown.finish(job.trial, record["summary"])
 
 
 def check_device(device: str) -> str:
@@ -138,23 +208,14 @@ def check_workers(workers: int | None) -> None:
         raise InputError(f"--workers {workers}\nallowed: 1 or more")
 
 
-def make_folder(planned: Plan) -> None:
-    """Write the run's task.toml, which also shows that the folder can be written.
-
-    Raises:
-        InputError: it can't.
-    """
-    try:
+def make_folder(planned: Plan, claims: Claims) -> None:
+    """Write the run's task.toml, which also shows that the folder can be written."""
+    with claims.task():
         # Once more: another command may have added to the task since the plan was made.
         stored = results.read_task(planned.path)
         whole = merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
         results.write_task(planned.path, whole)
-        (planned.path / "trials").mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--out {planned.path}: can't be written: {error.strerror}\n"
-            "allowed: a folder that you may write to"
-        ) from None
+    (planned.path / "trials").mkdir(exist_ok=True)
 
 
 def cores() -> int:
@@ -166,11 +227,13 @@ def cores() -> int:
 
 
 def executors(
-    jobs: Sequence[Job], workers: int | None, timeout: float | None = None
-) -> Iterator[tuple[Executor, list[Job]]]:
-    """Who runs which jobs: cells that were given as classes are known to this process alone."""
-    here = [job for job in jobs if isinstance(job.trial.cell.source, type) or not can_start()]
-    away = [job for job in jobs if job not in here]
+    trials: Sequence[Trial], workers: int | None, timeout: float | None
+) -> Iterator[tuple[Executor, list[Trial]]]:
+    """Who runs what: cells that were given as classes are known to this process alone."""
+    here, away = [], []
+    for trial in trials:
+        given = isinstance(trial.cell.source, type) or not can_start()
+        (here if given else away).append(trial)
     if away:
         yield Processes(min(workers or cores(), len(away)), timeout), away
     if here:

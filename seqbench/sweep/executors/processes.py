@@ -11,7 +11,6 @@ from typing import Any
 from seqbench.sweep import provenance
 from seqbench.sweep.executors import Event, Finished, Job, Started, Stepped
 from seqbench.sweep.executors.child import Child
-from seqbench.sweep.executors.messages import Message
 from seqbench.sweep.worker import request
 
 TRIES = 2  # a worker that dies costs its trial one more
@@ -79,12 +78,11 @@ class Processes:
         for key, _ in self.selector.select(patience):
             attempt, read = key.data
             if attempt.child.ended is None:
-                for message in read():
-                    event = _event(attempt.job, message)
-                    if isinstance(event, Finished):
-                        attempt.last = event
-                    else:
-                        yield event
+                for head, parts in read():
+                    if "record" in head:
+                        attempt.last = Finished(attempt.job, head["record"], parts)
+                    elif "step" in head:
+                        yield Stepped(attempt.job, head["step"], head["loss"])
 
     def _settle(self, attempt: _Attempt) -> Iterator[Event]:
         """What becomes of a job whose worker has finished, died or run out of time."""
@@ -101,13 +99,6 @@ class Processes:
         else:
             how = attempt.child.ended or "its worker ended without a result"
             yield _failed(attempt.job, f"{how} (tried {attempt.number} times)")
-
-
-def _event(job: Job, message: Message) -> Event:
-    head, parts = message
-    if "record" in head:
-        return Finished(job, head["record"], parts)
-    return Stepped(job, head["step"], head["loss"])
 
 
 def _failed(job: Job, error: str) -> Finished:

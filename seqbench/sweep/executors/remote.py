@@ -34,7 +34,7 @@ def call(function: str, argument: dict[str, Any], silence: float) -> Iterator[Me
         InputError: what the function raised as one.
         Died: the process ended before the function did, or said nothing for too long.
     """
-    child = Child(function, argument)
+    child, complete = Child(function, argument), False
     with selectors.DefaultSelector() as selector:
         channels = child.channels()
         for channel, read in channels.items():
@@ -48,8 +48,10 @@ def call(function: str, argument: dict[str, Any], silence: float) -> Iterator[Me
                     for head, parts in key.data() if child.ended is None else ():
                         if "refused" in head:
                             raise InputError(head["refused"])
-                        yield head, parts
-            if child.ended:
-                raise Died(child.ended)
+                        complete = "complete" in head
+                        if not complete:
+                            yield head, parts
+            if not complete:
+                raise Died(child.ended or "its process ended with exit status 0")
         finally:
             child.close()

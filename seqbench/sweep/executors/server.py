@@ -204,6 +204,7 @@ def carry_out(connection: socket.socket, head: dict, parts: dict[str, bytes]) ->
     module, _, name = head["function"].rpartition(":")
     for told in getattr(importlib.import_module(module), name)(head["argument"]):
         connection.sendall(pack(*told))
+    connection.sendall(pack({"complete": True}))  # and no exit of somebody's on the way
 
 
 def die_with(parent: int) -> None:
