@@ -411,7 +411,7 @@ def _settings(
             raise InputError(f"--set {one}\nallowed: {allowed}")
         try:
             changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             text = value.strip()
             changes[key.strip()] = {"True": True, "False": False}.get(text, text)
     return changes

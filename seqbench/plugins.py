@@ -100,7 +100,7 @@ def resolve(spec: str, kind: Kind, base: Path | None = None) -> str:
     if not where.endswith(".py"):
         return spec
     path = ((base or Path.cwd()) / Path(where).expanduser()).resolve()
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name may be too long to be one
         beside = [other.name for other in path.parent.glob("*.py")]
         raise InputError(
             f"{kind[:-1]} {spec!r}: there is no file {path}{_nearest(path.name, beside)}\n"

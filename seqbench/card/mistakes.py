@@ -17,6 +17,10 @@ _TYPES = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
     "less_than": "less than {lt}",
+    "less_than_equal": "{le:,} or less",
+    "too_long": "{max_length} at most",
+    "string_too_long": "{max_length} characters at most",
+    "string_too_short": "a character at least",
     "literal_error": "{expected}",
     "too_short": "at least one",
     "missing": "a value",
@@ -50,16 +54,22 @@ def explain(
         hint = f"; did you mean {near[0]!r}?" if near else ""
         if len(loc) == 1 and elsewhere:
             hint = f"; did you mean {elsewhere[0]}.{loc[-1]}, in [{elsewhere[0]}]?"
-        return f"{key} = {first['input']!r}: unknown key{hint}\nallowed: {', '.join(fields)}"
+        return f"{key} = {shown(first['input'])}: unknown key{hint}\nallowed: {', '.join(fields)}"
     if first["type"] == "missing":
         needs = "every card has name, lengths, seeds, cells, and [problem] with a name"
         if loc[0] == "cells":
             needs = "each cell says use"
         return f"{key} is missing\nallowed: {needs}"
     if first["type"] == "value_error":
-        return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {first['input']!r}"
+        return f"{key or 'the card'}: {first['ctx']['error']}\nvalue: {shown(first['input'])}"
     allowed = [_TYPES.get(e["type"], e["msg"]).format(**e.get("ctx", {})) for e in same]
-    return f"{key} = {first['input']!r}\nallowed: {' or '.join(dict.fromkeys(allowed))}"
+    return f"{key} = {shown(first['input'])}\nallowed: {' or '.join(dict.fromkeys(allowed))}"
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not all of one that is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:120]} [...] {text[-40:]}"
 
 
 def _key(loc: tuple) -> tuple:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal, Self
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     PositiveFloat,
-    PositiveInt,
     PrivateAttr,
     field_validator,
     model_validator,
@@ -19,6 +19,9 @@ from pydantic import (
 # Whether a class takes a step at a time or a whole sequence, where it doesn't say so itself.
 Kind = Literal["cell", "layer", "chain"]
 
+MOST = 10**9  # of anything that is counted
+
+PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
 NotNegative = Field(default=0.0, ge=0.0)
 
 STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
@@ -40,7 +43,7 @@ class _OpenTable(Table):
         for key, value in (self.model_extra or {}).items():
             try:
                 json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, RecursionError):
                 raise ValueError(
                     f"{key} = {value!r} is no text, finite number, true or false, list or table"
                 ) from None
@@ -67,6 +70,11 @@ class Named(_OpenTable):
     def where(self) -> str:
         """What messages call the table."""
         raise NotImplementedError
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the constructor takes besides what the suite fills in."""
+        return self.model_extra or {}
 
     @property
     def source(self) -> str | type:
@@ -136,11 +144,6 @@ class _Brought(Named):
         if isinstance(given, dict) and isinstance(given.get("use"), str):
             return {"label": given["use"].rpartition(":")[2]} | given
         return given
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the constructor takes besides what the suite fills in."""
-        return self.model_extra or {}
 
 
 class Cell(_Brought):
@@ -266,8 +269,8 @@ class Recording(Table):
 
 def labels_differ(entries: list, what: str) -> list:
     """The entries, whose labels must be different ones."""
-    labels = [entry.label for entry in entries]
-    for label in labels:
-        if labels.count(label) > 1:
+    counts = Counter(entry.label for entry in entries)
+    for label, count in counts.items():
+        if count > 1:
             raise ValueError(f"two {what} have the label {label!r}; give one a label of its own")
     return entries

@@ -5,10 +5,10 @@ Leaf of the imports: neither torch nor pandas is needed to read a card.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,20 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    Field,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from seqbench.card.mistakes import explain
 from seqbench.card.tables import (
     Cell,
     Diagnostic,
     Named,
+    PositiveInt,
     ProblemTable,
     Recording,
     Table,
@@ -48,6 +42,8 @@ SCHEMA = 2
 # baseline itself, and 0.9 of it about once in 5,000 evaluations (adding, 1,000 sequences: one
 # standard deviation is 2.8 %).
 PASSED = 0.8
+
+MOST_TRIALS = 100_000  # of a task
 
 AnyNamed = TypeVar("AnyNamed", bound=Named)
 
@@ -146,11 +142,11 @@ class Task(Table):
     description: str = ""
     paper: str = ""
     deviations: list[str] = Field(default=[])
-    lengths: list[PositiveInt] = Field(min_length=1)
+    lengths: list[PositiveInt] = Field(min_length=1, max_length=1000)
     evaluate_lengths: list[PositiveInt] = Field(default=[])
     seeds: PositiveInt
     first_seed: int = Field(default=0, ge=0)
-    cells: list[Cell] = Field(min_length=1)
+    cells: list[Cell] = Field(min_length=1, max_length=1000)
     problem: ProblemTable
     training: Training = Training()
     tuning: Tuning | None = None
@@ -165,6 +161,9 @@ class Task(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
+        trials = len(self.cells) * len(self.lengths) * self.seeds
+        if trials > MOST_TRIALS:
+            raise ValueError(f"that makes {trials:,} trials; at most {MOST_TRIALS:,} in one task")
         if self.tuning and self.first_seed + self.seeds > self.tuning.first_seed:
             raise ValueError("the seeds reach tuning.first_seed; the two must not overlap")
         if self.training.clip_value and any(cell.clip_norm for cell in self.cells):
@@ -222,13 +221,15 @@ def parse(text: str, where: str, overrides: dict[str, Any] | None = None) -> Tas
     """
     try:
         card = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tables in tables, numbers of 5,000 digits
         raise InputError(f"{where}: not TOML: {error}\nallowed: a task card in TOML") from None
     changed = copy.deepcopy(card)
     for dotted, value in (overrides or {}).items():
         _put(changed, dotted, value)
     try:
         return Task.model_validate(changed)
+    except RecursionError:
+        raise InputError(f"{where}: too deep\nallowed: tables in tables, but not so many") from None
     except ValidationError as error:
         # The file is not to blame for what was asked for beside it.
         blamed = "" if overrides and _is_valid(card) else f"{where}: "
@@ -285,7 +286,7 @@ def find(name: str) -> Path:
         InputError: no such file or no such bundled card.
     """
     if "/" in name or "\\" in name or name.endswith(".toml"):
-        if not Path(name).is_file():
+        if not os.path.isfile(name):  # a name may be too long to be one
             raise InputError(
                 f"there is no task card {name}\nallowed: a TOML file, or a bundled "
                 f"name: {', '.join(bundled())}"
@@ -315,4 +316,4 @@ def _put(card: dict, dotted: str, value: Any) -> None:
         card = card.setdefault(name, {})
         if not isinstance(card, dict):
             raise InputError(f"--set {dotted}: {name} is not a table\nallowed: table.key=value")
-    card[key] = value
+    card[key] = copy.deepcopy(value)

@@ -5,15 +5,16 @@ Runs in a process of its own where it can (see `seqbench.sweep.check`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from seqbench import plugins
 from seqbench.card.tables import Cell
-from seqbench.card.task import Task
+from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics import instruments
+from seqbench.problems.batch import Problem
 from seqbench.sweep import provenance
 from seqbench.sweep.executors.messages import Message
 from seqbench.sweep.widths import matched
@@ -68,10 +69,12 @@ def look(task: Task, reference: Cell, found: Findings) -> Iterator[None]:
         plugins.check_options(cls, table.options, RESERVED[table.registry], found.at)
         found.origins |= {table.where: provenance.origin(table.source)}
     trials = task.trials()
-    problems = {one.length: make_problem(one) for one in trials if one.cell == trials[0].cell}
+    found.at = task.problem.where
+    yield
+    problems = {one.length: _problem(one) for one in trials if one.cell == trials[0].cell}
     for length, problem in problems.items():
         other_problems(trials[0].model_copy(update={"length": length}), problem)
-    instruments.make(task.recording.diagnostics, problems[trials[0].length])
+    _made("recording.diagnostics", instruments.make, task.recording.diagnostics, problem)
     for cell in task.cells:
         found.at = cell.where
         yield
@@ -85,3 +88,37 @@ def look(task: Task, reference: Cell, found: Findings) -> Iterator[None]:
     for label, width in matched(task, reference):
         found.widths[label] = width
         yield
+
+
+def _problem(trial: Trial) -> Problem:
+    """Made, and able to say of itself what the suite asks of a problem."""
+    problem: Problem = _made("problem", make_problem, trial)
+    needed = (
+        "input_size",
+        "output_size",
+        "steps",
+        "baselines",
+        "sample",
+        "loss",
+        "score",
+        "solved",
+    )
+    missing = [name for name in needed if not hasattr(problem, name)]
+    if missing:
+        raise InputError(
+            f"problem.name = {trial.problem.name!r} is no problem: it has no {missing[0]}\n"
+            "allowed: a class as docs/adding-a-problem.md says"
+        )
+    return problem
+
+
+def _made(where: str, make: Callable[..., Any], *given: Any) -> Any:
+    """What somebody's class raises while it is made is told with its place."""
+    try:
+        return make(*given)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{where}: {plugins.own_words(error)}\nallowed: a class that can be made of its options"
+        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +51,7 @@ class Plan:
         first: what has to be run before, to choose learning rates; None if they are known. The
             trials of cells that wait for theirs are among the missing, without a rate.
         shard: the part of the trials that is asked for; the missing ones are of it.
+        damaged: what is wrong with files of trials that are missing therefore.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Plan:
     missing: list[Trial]
     first: Plan | None = None
     shard: Shard | None = None
+    damaged: list[results.Damaged] = field(default_factory=list)
 
 
 def plan(
@@ -140,14 +142,15 @@ def lay_out(path: Path, asked: Task, shard: Shard | None = None) -> Plan:
     first = lay_out(path / results.TUNING, grid) if grid else None
     whole = asked if stored is None else merge(stored, asked, str(path))
     trials = asked.trials()
-    finished = results.read_finished(path, trials)
+    damaged: list[results.Damaged] = []
+    finished = results.read_finished(path, trials, damaged)
     _check_schema(path, finished)
     provenance.check_unchanged(path, asked.named(), finished)
     trials.sort(key=lambda trial: (trial.length, trial.hidden_size), reverse=True)
     if shard:
         trials = trials[shard.number - 1 :: shard.of]
     missing = [trial for trial in trials if trial.folder not in finished]
-    return Plan(path, asked, whole, missing, first, shard)
+    return Plan(path, asked, whole, missing, first, shard, damaged)
 
 
 def _check_schema(path: Path, finished: Mapping[str, Mapping[str, Any]]) -> None:

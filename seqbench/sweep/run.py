@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,8 @@ def carry_out(
     if planned.first:
         best = choose_rates(planned, workers, timeout, device, quiet)
         planned = lay_out(planned.path, tuning.with_rates(planned.task, best), planned.shard)
+    for fault in planned.damaged:
+        say(f"{str(fault).splitlines()[0]}; the trial is run again, its files are kept beside it")
     if planned.missing or results.read_task(planned.path) != planned.stored:
         with writing(planned.path):
             _run_missing(planned, workers, timeout, device, quiet)
@@ -161,14 +163,26 @@ def _claimed(
     for trial in trials:
         if not claims.claim(trial):
             elsewhere.append(trial)
-        elif results.read_finished(path, [trial]):  # by somebody else, since the plan was made
+        elif _has_result(path, trial):  # by somebody else, since the plan was made
             claims.release(trial)
             shown.spare(trial)
         else:
             yield Job(trial, device)
 
 
-def _watch(events: Iterator[Event], path: Path, claims: Claims, shown: Display) -> None:
+def _has_result(path: Path, trial: Trial) -> bool:
+    """Whether there is one; files that are none of ours are set aside for those that will come."""
+    damaged: list[results.Damaged] = []
+    if results.read_finished(path, [trial], damaged):
+        return True
+    if damaged:
+        results.set_aside(path, trial)
+    return False
+
+
+def _watch(
+    events: Generator[Event, None, None], path: Path, claims: Claims, shown: Display
+) -> None:
     """Show what happens, and write down what comes of it."""
     with closing(events):
         for event in events:
@@ -230,7 +244,8 @@ def executors(
     trials: Sequence[Trial], workers: int | None, timeout: float | None
 ) -> Iterator[tuple[Executor, list[Trial]]]:
     """Who runs what: cells that were given as classes are known to this process alone."""
-    here, away = [], []
+    here: list[Trial] = []
+    away: list[Trial] = []
     for trial in trials:
         given = isinstance(trial.cell.source, type) or not can_start()
         (here if given else away).append(trial)

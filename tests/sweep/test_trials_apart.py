@@ -153,11 +153,12 @@ def test_no_worker_outlives_a_command_that_is_killed(card, tmp_path):
     command = subprocess.Popen(
         [sys.executable, "-m", "seqbench", *words], stderr=subprocess.DEVNULL, cwd=tmp_path
     )
-    children = wait_for(lambda: [p for p in descendants(command.pid) if is_worker(p)])
-    server = descendants(command.pid)
+    grandchildren = wait_for(lambda: descendants(command.pid) - children_of(command.pid))
+    time.sleep(1)
+    server = children_of(command.pid)
     command.send_signal(signal.SIGKILL)
     command.wait(10)
-    wait_for(lambda: not any(map(alive, {*children, *server})), seconds=10)
+    wait_for(lambda: not any(map(alive, grandchildren | server)), seconds=10)
 
 
 def test_a_result_that_can_not_be_written_stops_the_sweep(card, tmp_path, monkeypatch):
@@ -202,14 +203,8 @@ def descendants(pid):
     return found - {pid}
 
 
-def is_worker(pid):
-    """A grandchild that has been given something to do: it sleeps in the cell."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return fields[3] == str(pid) and int(fields[11]) > 2
-    except OSError:
-        return False
+def children_of(pid):
+    return {child for child, parent in parents().items() if parent == pid}
 
 
 def alive(pid):

@@ -6,7 +6,7 @@ its last event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -62,7 +62,7 @@ Event = Started | Stepped | Finished
 class Executor(Protocol):
     """Runs jobs somewhere."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """Every job is started and finished once, in any order; closing the iterator ends what is
         still running. Jobs are taken as workers become free."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from seqbench.sweep.executors import Event, Job, Started
 from seqbench.sweep.worker import execute
@@ -11,7 +11,7 @@ from seqbench.sweep.worker import execute
 class Here:
     """Runs jobs in this process."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """See `Executor.run`."""
         for job in jobs:
             yield Started(job)

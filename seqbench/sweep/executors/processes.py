@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Processes:
         self.attempts: list[_Attempt] = []
         self.selector = selectors.DefaultSelector()
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """See `Executor.run`."""
         waiting = iter(jobs)
         try:

@@ -41,6 +41,7 @@ PR_SET_PDEATHSIG = 1
 def main(control_fd: int) -> None:
     """Serve until the other end of the control socket closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(signal.SIGKILL)  # while it imports; from then on it ends its workers first
     Server(socket.socket(fileno=control_fd)).serve()
 
 
@@ -68,6 +69,7 @@ class Server:
         """Until there is nobody left to serve."""
         if can_fork():
             preload()
+        end_with_parent(0)
         while True:
             for key, _ in self.selector.select():
                 key.data(key.fileobj)
@@ -209,7 +211,12 @@ def carry_out(connection: socket.socket, head: dict, parts: dict[str, bytes]) ->
 
 def die_with(parent: int) -> None:
     """End when the parent ends, however that happens; where the system can do that."""
+    end_with_parent(signal.SIGKILL)
+    if sys.platform == "linux" and os.getppid() != parent:
+        os._exit(1)
+
+
+def end_with_parent(how: int) -> None:
+    """Have the system send this process a signal when its parent ends; 0: none."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)

@@ -1,0 +1,182 @@
+"""A run on disk <-> pandas.
+
+    runs/adding/task.toml                      the task as it was resolved
+    runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
+                                               diagnostics.parquet, lengths.parquet; trial.json
+                                               (last)
+    runs/adding/tuning/                        a run itself: see seqbench.sweep.tuning
+
+Parquet and JSON only: opening a run that somebody sent you never runs code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seqbench.card.status import Status
+from seqbench.card.task import Task
+from seqbench.errors import InputError
+from seqbench.results import schema
+from seqbench.results.files import (
+    Damaged,
+    as_parquet,
+    read_finished,
+    read_record,
+    read_task,
+    read_trial,
+    set_aside,
+    write_atomically,
+    write_task,
+    write_trial,
+)
+from seqbench.results.schema import (
+    AXES,
+    CURVE_COLUMNS,
+    DIAGNOSTIC_COLUMNS,
+    FLOW_COLUMNS,
+    LENGTH_COLUMNS,
+    SUMMARY_COLUMNS,
+    TRIAL_COLUMNS,
+)
+
+__all__ = [
+    "AXES",
+    "CURVE_COLUMNS",
+    "DIAGNOSTIC_COLUMNS",
+    "FLOW_COLUMNS",
+    "LENGTH_COLUMNS",
+    "SUMMARY_COLUMNS",
+    "TRIAL_COLUMNS",
+    "TUNING",
+    "Damaged",
+    "Results",
+    "as_parquet",
+    "load",
+    "read_finished",
+    "read_record",
+    "read_task",
+    "read_trial",
+    "set_aside",
+    "write_atomically",
+    "write_task",
+    "write_trial",
+]
+
+TUNING = "tuning"  # the folder in a run that holds the trials of its learning rates
+# Sorted alike, whatever order the trials finished in; cells keep the card's order.
+_TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run, opened.
+
+    Attributes:
+        path: the run's folder.
+        task: its card as it was resolved.
+        trials: a row a trial of the task.
+        curves: a row a trial and evaluation.
+        flow: a row a trial, recorded step, source, anchor, layer, boundary and part of the state.
+        diagnostics: a row a trial and reading; empty where the card asks for none.
+        lengths: a row a trial, recorded step and evaluated length; data: "fresh" sequences, or the
+            "test" part of finite data; empty where the card asks for no other lengths.
+        records: folder -> what trial.json says, for those that have one.
+    """
+
+    path: Path
+    task: Task
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    flow: pd.DataFrame
+    diagnostics: pd.DataFrame
+    lengths: pd.DataFrame
+    records: dict[str, dict[str, Any]]
+
+    @cached_property
+    def tuning(self) -> Results | None:
+        """The trials that the learning rates were chosen by; None where none were."""
+        if self.task.tuning is None or read_task(self.path / TUNING) is None:
+            return None
+        return load(self.path / TUNING)
+
+    def to_csv(self, folder: str | Path) -> None:
+        """Write trials.csv, curves.csv, flow.csv and, where there are any, diagnostics.csv.
+
+        Raises:
+            InputError: the folder can't be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("trials", "curves", "flow", "diagnostics"):
+                table: pd.DataFrame = getattr(self, name)
+                if name != "diagnostics" or len(table):
+                    table.to_csv(folder / f"{name}.csv", index=False)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: can't be written: {error.strerror or error}\n"
+                "allowed: a folder that you may write to"
+            ) from None
+
+    def __repr__(self) -> str:
+        counts = self.trials["status"].value_counts().to_dict()
+        told = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"<Results of {self.task.name} in {self.path}: {told}>"
+
+
+def load(path: str | Path) -> Results:
+    """Open a run's folder.
+
+    Raises:
+        InputError: no run there, or files of a schema this version can't read.
+    """
+    path = Path(path)
+    task = read_task(path)
+    if task is None:
+        raise InputError(
+            f"{path} is not a run: it has no task.toml\nallowed: a folder that `seqbench run` wrote"
+        )
+    records, rows = {}, []
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in schema.TABLES}
+    for trial in task.trials():
+        opened = read_trial(path, trial)
+        record, read = opened or (None, {})
+        axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
+        rows.append({"task": task.name, **axes, **_summary(record)})
+        if record is not None:
+            records[trial.folder] = record
+        for name, table in read.items():
+            tables[name].append(table.assign(**axes))
+    return Results(
+        path=path,
+        task=task,
+        trials=pd.DataFrame(rows)[TRIAL_COLUMNS].astype(_TYPES),
+        curves=_join(tables["curves"], CURVE_COLUMNS),
+        flow=_join(tables["flow"], FLOW_COLUMNS),
+        diagnostics=_join(tables["diagnostics"], DIAGNOSTIC_COLUMNS),
+        lengths=_join(tables["lengths"], LENGTH_COLUMNS),
+        records=records,
+    )
+
+
+def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame(columns=first)
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs = next((frame.attrs for frame in frames if frame.attrs), {})
+    return table[first + [name for name in table if name not in first]]
+
+
+def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
+    if record is None:
+        return dict.fromkeys(SUMMARY_COLUMNS) | {"status": Status.INTERRUPTED.value}
+    summary = record["summary"]
+    numbers = ("seconds", "loss", "score", "baseline", "baseline_score")
+    told = {name: summary.get(name) for name in SUMMARY_COLUMNS}
+    return told | {name: math.nan for name in numbers if told[name] is None}
