@@ -5,6 +5,7 @@ Leaf of the imports: neither torch nor pandas is needed to read a card.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -316,4 +317,4 @@ def _put(card: dict, dotted: str, value: Any) -> None:
         card = card.setdefault(name, {})
         if not isinstance(card, dict):
             raise InputError(f"--set {dotted}: {name} is not a table\nallowed: table.key=value")
-    card[key] = copy.deepcopy(value)
+    card[key] = value
