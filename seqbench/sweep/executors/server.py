@@ -34,7 +34,7 @@ BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from seqbench.sweep.executors import server; server.{}(*map(int, sys.argv[2:]))"
 )
-PRELOADED = ("torch", "pandas", "pyarrow.parquet", "seqbench.sweep.worker", "faulthandler")
+PRELOADED = ("pyarrow.parquet", "seqbench.sweep.worker", "seqbench.sweep.look", "faulthandler")
 PR_SET_PDEATHSIG = 1
 
 
@@ -123,7 +123,10 @@ def preload() -> None:
         importlib.import_module(name)
     import torch
 
+    from seqbench.engine import kernels
+
     torch.set_num_threads(1)
+    kernels.pointwise()  # compiled, or read from where it was kept
     gc.collect()
     gc.freeze()
 
