@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,7 +53,7 @@ class Needs(_Strict):
 class Summary(_Strict):
     """How a trial ended; see `seqbench.training.loop.Outcome`."""
 
-    status: Literal[RECORDED]
+    status: str
     steps: Count | None = None
     solved_at: Count | None = None
     parameters: Count | None = None
@@ -69,6 +69,8 @@ class Summary(_Strict):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Summary:
+        if self.status not in RECORDED:
+            raise ValueError(f"status = {self.status!r}")
         if self.status == Status.ERROR:
             needed = ["error"]
         elif self.status == Status.SOLVED:

@@ -135,7 +135,7 @@ def test_no_run_there(tmp_path):
         ({"steps": 10.5}, "summary.steps"),
         ({"status": "solved"}, "solved without solved_at"),
         ({"status": "solved", "solved_at": 11}, "solved after its last step"),
-        ({"status": "finished"}, "summary.status"),
+        ({"status": "finished"}, "status = 'finished'"),
         ({"status": "error"}, "error without error"),
         ({"loss": "low"}, "summary.loss"),
         ({"parameters": None}, "done without parameters"),
