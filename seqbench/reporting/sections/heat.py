@@ -170,7 +170,7 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any]) -> QuadMesh:
     named = [i for i in range(0, len(steps), every) if i <= len(steps) - 1 - every]
     named.append(len(steps) - 1)
     ax.set_xticks([i + 0.5 for i in named], [f"{steps[i]:,}" for i in named], rotation=60)
-    ax.set_title(style.wrapped(panel.title, 34))
+    ax.set_title(style.wrapped(panel.title))
     spec = ax.get_subplotspec()
     if spec is not None and spec.is_first_col():
         ax.set_ylabel("lag k, steps")

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis import shapes, statistics
 from seqbench.analysis.study import Study
-from seqbench.card.status import FINISHED, Status
+from seqbench.card.status import Status
 from seqbench.reporting import many, style
 from seqbench.reporting.blocks import Figure
 from seqbench.reporting.style import GREY
@@ -37,7 +37,7 @@ class Learning:
             "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
             "knowledge earns."
             + " Dots: solved from here on."
-            * bool(trials["status"].isin(FINISHED).any())
+            * bool(trials["solved_at"].notna().any())
         )
         plot = partial(draw, curves, baselines, trials, labels)
         return [Figure("loss", self.title, caption, plot)]
