@@ -51,6 +51,7 @@ test: $(VENV)/installed-test
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The pages as a site, build/site/index.html; a warning is an error.
 docs: $(VENV)/installed

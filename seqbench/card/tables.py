@@ -67,6 +67,11 @@ class Named(_OpenTable):
         raise NotImplementedError
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What the constructor takes besides what the suite fills in."""
+        return self.model_extra or {}
+
+    @property
     def where(self) -> str:
         """What messages call the table."""
         raise NotImplementedError

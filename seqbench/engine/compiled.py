@@ -23,7 +23,7 @@ from seqbench.engine.chain import flatten, rebuild
 SEGMENT = 20  # steps: compile time grows with them (docs/engine.md)
 
 Weights = list[Tensor | None]  # of one fused layer: input, recurrent, and their biases
-Layer = Callable[[Tensor, Any, list[Weights]], tuple[Tensor, Any]]
+Layer = Any  # (inputs, state, a list of Weights) -> (outputs, state)
 
 
 class Compiled:
@@ -43,7 +43,7 @@ class Compiled:
         ValueError: torch can't compile it; says why.
     """
 
-    def __init__(self, stack: nn.Module, inputs_tBI: Tensor) -> None:
+    def __init__(self, stack: Any, inputs_tBI: Tensor) -> None:
         if getattr(stack, "embedding", None) is not None:
             raise ValueError(
                 "training.compile = true: inputs that are tokens can't be compiled; allowed: false"
@@ -120,7 +120,7 @@ def _run_stack(each: list[Layer], x_tBI: Tensor, states: tuple, weights: list) -
     return x_tBI, tuple(after)
 
 
-def written_out(layer: nn.Module) -> tuple[list[Weights], Layer]:
+def written_out(layer: Any) -> tuple[list[Weights], Layer]:
     """A layer as a plain function, and the weights that it is to be handed.
 
     Returns:
@@ -130,7 +130,7 @@ def written_out(layer: nn.Module) -> tuple[list[Weights], Layer]:
     fused = (nn.RNN.forward, nn.GRU.forward, nn.LSTM.forward)
     if type(layer).forward not in fused or layer.proj_size:
         return [], lambda x_tBI, state, weights: layer(x_tBI, state)
-    step = {"LSTM": _lstm, "GRU": _gru, "RNN_TANH": _tanh, "RNN_RELU": _relu}[layer.mode]
+    step: Any = {"LSTM": _lstm, "GRU": _gru, "RNN_TANH": _tanh, "RNN_RELU": _relu}[layer.mode]
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     weights = [
         [getattr(layer, f"{name}_l{depth}", None) for name in names]
@@ -153,7 +153,7 @@ def _step_by_step(
     return x_tBI, stacked if isinstance(state, tuple) else stacked[0]
 
 
-def _one_deep(step: Callable, x_tBI: Tensor, state: list[Tensor], weights: Weights) -> tuple:
+def _one_deep(step: Callable, x_tBI: Tensor, state: list[Tensor], weights: list) -> tuple:
     """The inputs' part for all steps at once, the rest step by step."""
     w_ih, w_hh, b_ih, b_hh = weights
     outputs = []

@@ -94,13 +94,16 @@ def choose(model: Any, inputs_TBI: Tensor, training: Training) -> Cut:
         recompute = recompute and not refuses_to_repeat(model, inputs_TBI)
     elif recompute and (why_not := refuses_to_repeat(model, inputs_TBI)):
         raise ValueError(f"training.recompute = true: {why_not}; allowed: false, 'auto'")
-    segment = training.segment
-    if segment == "auto" and training.compile:
+    if training.segment != "auto":
+        segment = training.segment
+    elif training.compile:
         segment = compiled.SEGMENT
-    elif segment == "auto":
+    else:
         fused_lstm = any(isinstance(layer, nn.LSTM) for layer in model.modules())
-        segment = rule(length, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=recompute)
-    segment, layer = min(int(segment), length), None
+        segment = rule(
+            length, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=bool(recompute)
+        )
+    segment, layer = min(segment, length), None
     if training.compile and segment < length:
         layer = compiled.Compiled(model.stack, inputs_TBI[:segment])
     return Cut(segment, bool(recompute), training.truncate, layer, length * step_bytes)

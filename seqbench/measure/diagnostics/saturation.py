@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +40,8 @@ class Saturation:
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """By layer and gate."""
-        found, layers = {}, moment.model.stack.layers
+        found: dict[str, float] = {}
+        layers = moment.model.stack.layers
         with torch.no_grad(), measuring(moment.model):
             inputs = moment.model.stack.embed(moment.batch.inputs)
             for number, layer in enumerate(layers):
@@ -81,8 +84,12 @@ def gates(layer: nn.Module, inputs_TBI: Tensor, outputs_TBH: Tensor) -> dict[str
     if getattr(layer, "norms", None) is not None:  # the bundled lstm's layer norm
         return {}
     before_TBH = torch.cat([torch.zeros_like(outputs_TBH[:1]), outputs_TBH[:-1]])
-    x = nn.functional.linear(inputs_TBI, layer.weight_ih_l0, getattr(layer, "bias_ih_l0", None))
-    h = nn.functional.linear(before_TBH, layer.weight_hh_l0, getattr(layer, "bias_hh_l0", None))
+    x = nn.functional.linear(
+        inputs_TBI, layer.get_parameter("weight_ih_l0"), getattr(layer, "bias_ih_l0", None)
+    )
+    h = nn.functional.linear(
+        before_TBH, layer.get_parameter("weight_hh_l0"), getattr(layer, "bias_hh_l0", None)
+    )
     if isinstance(layer, nn.LSTM):
         i, f, _, o = (x + h).sigmoid().chunk(4, -1)
         return {"input gate": i, "forget gate": f, "output gate": o}
@@ -90,7 +97,12 @@ def gates(layer: nn.Module, inputs_TBI: Tensor, outputs_TBH: Tensor) -> dict[str
     return {"reset gate": r, "update gate": z}
 
 
-def _own_gates(cell: nn.Module, inputs_TBI: Tensor) -> dict[str, Tensor]:
+def _linear(x_TBn: Tensor, layer: nn.Module, which: str) -> Tensor:
+    bias = layer.get_parameter(f"bias_{which}") if layer.bias else None
+    return nn.functional.linear(x_TBn, layer.get_parameter(f"weight_{which}"), bias)
+
+
+def _own_gates(cell: Any, inputs_TBI: Tensor) -> dict[str, Tensor]:
     if not hasattr(cell, "gates"):
         return {}
     (state,), steps = Stack([Unroll(cell)]).chain(inputs_TBI).start(), []
