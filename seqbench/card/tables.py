@@ -77,11 +77,6 @@ class Named(_OpenTable):
         raise NotImplementedError
 
     @property
-    def options(self) -> dict[str, Any]:
-        """What the constructor takes besides what the suite fills in."""
-        return self.model_extra or {}
-
-    @property
     def source(self) -> str | type:
         """What the name stands for: "module:Class", "/absolute/file.py:Class", or a class that was
         given as one."""
