@@ -9,6 +9,7 @@ from seqbench.analysis.mean_field import (
     ACTIVATIONS,
     gradient_factor,
     open_interval,
+    share_above,
     sigmoid,
     variance,
 )
@@ -70,3 +71,17 @@ def test_the_open_interval_is_largest_near_6_9():
     assert weights[np.argmax(widths)] == pytest.approx(6.9, abs=0.05)
     assert max(widths) == pytest.approx(0.45, abs=0.005)
     assert open_interval(3.99) == 0
+
+
+def test_the_share_of_a_single_neurons_factors_above_a_quarter():
+    """Against quadrature over w and b, with the activations of three neurons before it."""
+    assert share_above(0.25) == pytest.approx(0.19, abs=0.005)
+    w, b = np.meshgrid(np.linspace(-6, 6, 1201), np.linspace(-6, 6, 1201), indexing="ij")
+    density = np.exp(-(w**2 + b**2) / 2)
+    share = 0.0
+    for a in (0.3, 0.5, 0.7):  # it hardly depends on a
+        z = w * a + b
+        above = np.abs(w) * sigmoid(z) * sigmoid(-z) > 0.25
+        share += (density * above).sum() / density.sum() / 3
+    assert share_above(0.25) == pytest.approx(share, abs=0.01)
+    assert share_above(1.0) < 1e-4
