@@ -13,6 +13,7 @@ from torch import nn
 from seqbench import InputError
 from seqbench.card import task as cards
 from seqbench.cells.lstm import LSTM
+from seqbench.measure.diagnostics.bound import FlowBound
 from seqbench.measure.diagnostics.clipping import ClippedSteps
 from seqbench.measure.diagnostics.components import TemporalComponents
 from seqbench.measure.diagnostics.conditioning import ConditionNumber
@@ -212,6 +213,56 @@ def test_a_rotation_has_condition_1_and_a_lost_direction_none():
     said = ConditionNumber(steps=[2])(moment_of(Fixed(flat), Adding(60)))
     assert said["singular"][2] == 4
     assert math.isnan(said["log10 condition"][2])
+
+
+# --- what credit demands of the flow ----------------------------------------------------------
+
+
+def test_in_a_state_of_one_number_the_flow_is_what_the_slope_demands():
+    moment = moment_of(Leaky(0.8, 0.5), Adding(20), examples=6)
+    said = FlowBound()(moment)
+    first_B = moment.problem.value_gradient(moment.batch).argmax(0)
+    weight = moment.model.readout.weight.item()
+    expected = np.mean([math.log10(abs(weight) * 0.8 ** (19 - t)) for t in first_B.tolist()])
+    assert said["flow"] == pytest.approx(expected, abs=1e-6)
+    assert said["demanded by the slope"] == pytest.approx(expected, abs=1e-6)
+    assert said["room"] == pytest.approx(0.0, abs=1e-6)
+    assert said["demanded by the ideal"] == pytest.approx(math.log10(1 / 0.5), abs=1e-6)
+
+
+@given(seed=st.integers(0, 1000), use=st.sampled_from([nn.RNN, nn.GRU, nn.LSTM]))
+@settings(max_examples=12, deadline=None)
+def test_the_flow_is_never_below_what_the_slope_demands(seed, use):
+    torch.manual_seed(seed)
+    said = FlowBound()(moment_of(use(2, 5), Adding(15), seed=seed))
+    assert said["room"] >= -1e-8
+
+
+def test_room_is_the_angle_between_the_gradient_and_what_the_value_changed():
+    moment = moment_of(nn.LSTMCell(2, 4), Adding(9), examples=1)
+    cell, readout = moment.model.stack.layers[0].cell.double(), moment.model.readout.double()
+    step = int(moment.problem.value_gradient(moment.batch)[:, 0].argmax())
+    inputs = moment.batch.inputs.double()
+
+    def state_after(value):
+        state = None
+        for t in range(step):
+            state = cell(inputs[t], state)
+        x_BI = torch.cat([value.view(1, 1), inputs[step, :, 1:]], 1)
+        return torch.cat(cell(x_BI, state), 1)[0]
+
+    def answer(flat):
+        state = flat.view(2, 1, 4).unbind(0)
+        for x_BI in inputs[step + 1 :]:
+            state = cell(x_BI, state)
+        return readout(state[0])[0, 0]
+
+    value = inputs[step, 0, 0]
+    moved = torch.func.jacrev(state_after)(value)
+    gradient = torch.func.grad(answer)(state_after(value).detach())
+    cosine = (moved @ gradient).abs() / (moved.norm() * gradient.norm())
+    moment.model.float()
+    assert FlowBound()(moment)["room"] == pytest.approx(-cosine.log10().item(), abs=1e-6)
 
 
 # --- clipped steps ----------------------------------------------------------------------------

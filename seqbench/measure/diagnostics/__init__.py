@@ -26,6 +26,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.measure.diagnostics.credit:Credit",
         "d answer / d value at marked and unmarked steps (adding)",
     ),
+    "flow_bound": (
+        "seqbench.measure.diagnostics.bound:FlowBound",
+        "the flow, and what the chain rule demands of it for credit (adding)",
+    ),
     "gradient_norm": (
         "seqbench.measure.diagnostics.weights:GradientNorm",
         "of the parameters, before clipping, at every training step",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seqbench.card.task import Trial
 from seqbench.errors import InputError
@@ -51,18 +52,9 @@ class Credit:
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""
-        batch, wide = moment.batch, widened(moment.model)
-        value_gradient = capabilities(moment.problem).value_gradient
-        assert value_gradient is not None  # `check` has seen to that
-        ideal_TB = value_gradient(batch).double()
-        values_TB = batch.inputs[..., 0].double().requires_grad_()
-        inputs_TBI = torch.cat([values_TB[..., None], batch.inputs[..., 1:].double()], 2)
-        anchors_B = moment.problem.anchors(batch)[-1].to(inputs_TBI.device)
-        with measuring(wide), torch.enable_grad():
-            outputs_TBH = wide.stack(inputs_TBI, None)[0]
-            chosen_BH = outputs_TBH[anchors_B - 1, torch.arange(len(anchors_B))]
-            answer = wide.readout(chosen_BH).sum()
-        actual_TB = torch.autograd.grad(answer, values_TB)[0]
+        batch, actual_TB = moment.batch, value_slopes(moment)
+        ideal_TB = moment.problem.value_gradient(batch).double()
+        anchors_B = moment.problem.anchors(batch)[-1].to(ideal_TB.device)
         steps = torch.arange(1, len(ideal_TB) + 1, device=ideal_TB.device)[:, None]
         unmarked = (ideal_TB == 0) & (steps <= anchors_B)
         slope = (actual_TB * ideal_TB).sum() / ideal_TB.square().sum()
@@ -70,3 +62,17 @@ class Credit:
             "at marked steps": slope.item(),
             "size at unmarked steps": actual_TB[unmarked].abs().mean().item(),
         }
+
+
+def value_slopes(moment: Moment) -> Tensor:
+    """d y / d(value), [T, B]: of each example's answer at its last anchor with respect to
+    inputs[..., 0] at every step, in float64."""
+    batch, wide = moment.batch, widened(moment.model)
+    values_TB = batch.inputs[..., 0].double().requires_grad_()
+    inputs_TBI = torch.cat([values_TB[..., None], batch.inputs[..., 1:].double()], 2)
+    anchors_B = moment.problem.anchors(batch)[-1].to(inputs_TBI.device)
+    with measuring(wide), torch.enable_grad():
+        outputs_TBH = wide.stack(inputs_TBI, None)[0]
+        chosen_BH = outputs_TBH[anchors_B - 1, torch.arange(len(anchors_B))]
+        answer = wide.readout(chosen_BH).sum()
+    return torch.autograd.grad(answer, values_TB)[0]
