@@ -32,6 +32,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.cells.lstm:LSTMWithoutForgetGate",
         "long short-term memory without a forget gate (Hochreiter & Schmidhuber 1997)",
     ),
+    "lstm_damped": (
+        "seqbench.cells.damped:DampedLSTM",
+        "the lstm, its gradient through time made smaller or larger; options: damping, forget_bias",
+    ),
     "slstm": (
         "seqbench.cells.slstm:SLSTM",
         "exponential gates and a normaliser (xLSTM, Beck et al. 2024); options: forget_bias",

@@ -1,0 +1,73 @@
+"""An LSTM whose gradient through time is made smaller or larger, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.cells import options
+
+State = tuple[Tensor, Tensor]
+
+
+class _Scaled(torch.autograd.Function):
+    """x forward, factor times the gradient backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.factor * gradients[0], None
+
+
+class DampedLSTM(nn.LSTMCell):
+    """The LSTM of `lstm`; the gradient that goes from a step to the state before it is multiplied
+    by `damping`, so that at lag k it is damping^k of what it would be.
+
+    The forward pass is the LSTM's, bit for bit: an intervention on the gradient alone. Unless
+    damping is 1, what the optimiser gets is not the gradient of the loss.
+
+    Inputs [B, I], state (h, c), each [B, H]; initialised as torch does, U(-1/sqrt(H), 1/sqrt(H)),
+    but for the forget bias.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        damping: the factor, above 0; 1: none.
+        forget_bias: the *total* bias of the forget gate. None keeps torch's random one.
+
+    Raises:
+        InputError: an option's value that can't be.
+
+    Source: none; the factor of a step is what the spectral radius bounds in Pascanu, Mikolov &
+    Bengio 2013, arXiv:1211.5063, section 2.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        damping: float = 1.0,
+        forget_bias: float | None = None,
+    ) -> None:
+        options.number("damping", damping, "a positive number", above=0, optional=False)
+        options.number("forget_bias", forget_bias)
+        super().__init__(input_size, hidden_size)
+        self.damping = damping
+        if forget_bias is not None:
+            gate = slice(hidden_size, 2 * hidden_size)
+            with torch.no_grad():
+                self.bias_ih[gate], self.bias_hh[gate] = forget_bias, 0.0
+
+    def forward(  # type: ignore[override]  # torch's takes sequences too
+        self, x_BI: Tensor, state: State | None = None
+    ) -> State:
+        if state is not None:
+            h_BH, c_BH = state
+            state = _Scaled.apply(h_BH, self.damping), _Scaled.apply(c_BH, self.damping)
+        return super().forward(x_BI, state)
