@@ -148,7 +148,8 @@ class _Brought(Named):
 
 class Cell(_Brought):
     """One entry of `cells`; match = "parameters": the width at which the model has about as many as
-    the first cell's, instead of the same width. group: under which heading a report shows it."""
+    the first cell's, instead of the same width. group: under which heading a report shows it.
+    learned_start: the initial state is learned, instead of zeros."""
 
     registry = "cells"
     group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
@@ -157,6 +158,7 @@ class Cell(_Brought):
     learning_rate: PositiveFloat | None = None
     clip_norm: float | None = Field(default=None, ge=0.0)
     layers: PositiveInt = 1
+    learned_start: bool = False
     kind: Kind | None = None
 
     @property
@@ -212,6 +214,7 @@ class Training(Table):
     eval_size: PositiveInt = 1000
     stop_when_solved: bool = True
     right_in_a_row: int = Field(default=0, ge=0)
+    readout: Literal["default", "glorot"] = "default"
     segment: PositiveInt | Literal["auto"] = "auto"
     recompute: bool | Literal["auto"] = "auto"
     truncate: int = Field(default=0, ge=0)
@@ -252,6 +255,18 @@ class Tuning(Table):
     first_seed: PositiveInt = 1000
 
     _each_once = field_validator("learning_rates", "lengths")(each_once)
+
+
+class Published(Table):
+    """One number of the paper, beside which a report shows ours: of the final loss or score, of the
+    steps or training sequences until solved, or of the share of trials that solved it."""
+
+    cell: str
+    length: PositiveInt
+    quantity: Literal["loss", "score", "steps", "sequences", "solved"]
+    value: float | None = None
+    words: str = ""
+    where: str = ""
 
 
 class Recording(Table):

@@ -26,6 +26,7 @@ from seqbench.card.tables import (
     Named,
     PositiveInt,
     ProblemTable,
+    Published,
     Recording,
     Table,
     Training,
@@ -136,13 +137,15 @@ class Task(Table):
         evaluate_lengths: lengths at which each trained model is evaluated too.
         tuning: how each cell that has no learning rate of its own gets one; None: they all have the
             one of [training].
-        description, paper, deviations: for people; nothing that is computed depends on them.
+        description, paper, deviations, published: for people; nothing that is computed depends on
+            them.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     paper: str = ""
     deviations: list[str] = Field(default=[])
+    published: list[Published] = Field(default=[])
     lengths: list[PositiveInt] = Field(min_length=1, max_length=1000)
     evaluate_lengths: list[PositiveInt] = Field(default=[])
     seeds: PositiveInt
@@ -203,6 +206,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "problem": ProblemTable,
     "training": Training,
     "tuning": Tuning,
+    "published": Published,
     "recording": Recording,
     "cells": Cell,
     "diagnostics": Diagnostic,

@@ -32,6 +32,7 @@ class LSTM(nn.LSTM):
         chrono: T_max, the longest dependency in steps: the forget bias is drawn as log U[1, T_max -
             1], the input gate's bias is minus that.
         layer_norm: as above.
+        init: "default", torch's; "glorot": matrices so, biases 0 but for what an option sets.
 
     Raises:
         InputError: an option's value that can't be.
@@ -53,12 +54,14 @@ class LSTM(nn.LSTM):
         forget_bias: float | None = None,
         chrono: float | None = None,
         layer_norm: bool = False,
+        init: str = "default",
     ) -> None:
         options.number("forget_bias", forget_bias)
         options.number("chrono", chrono, "a number of steps above 2", above=2)
         options.at_most_one(forget_bias=forget_bias, chrono=chrono)
         options.yes_or_no("layer_norm", layer_norm)
         super().__init__(input_size, hidden_size)
+        options.initialise(self, init)
         self.norms = None
         self.kernel = None if layer_norm else "lstm"  # what computes the same (engine.kernels)
         if layer_norm:  # b serves as the bias of the first two

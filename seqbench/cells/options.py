@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from torch import nn
+
 from seqbench.errors import InputError
 
 
@@ -66,3 +68,26 @@ def at_most_one(**given: Any) -> None:
 
 def _refused(name: str, value: Any, allowed: str) -> InputError:
     return InputError(f"{name} = {value!r}\nallowed: {allowed}")
+
+
+INITIALISATIONS = ("default", "glorot")
+
+
+def initialise(layer: nn.RNNBase, name: str) -> None:
+    """The parameters of one of torch's layers, drawn anew; "default" leaves torch's draws.
+
+    "glorot": each gate's matrices from U(+-sqrt(6 / (rows + columns))), biases 0 (Glorot & Bengio
+    2010, equation 16).
+
+    Raises:
+        InputError: another name.
+    """
+    one_of("init", name, INITIALISATIONS)
+    if name == "default":
+        return
+    for parameter in layer.parameters():
+        if parameter.ndim == 1:
+            nn.init.zeros_(parameter)
+        else:
+            for block in parameter.data.split(layer.hidden_size):
+                nn.init.xavier_uniform_(block)

@@ -58,6 +58,7 @@ class RNN(nn.RNN):
             this. None leaves it.
         layer_norm: normalise the summed input of every step.
         residual: a, between 0 and 1: a skip connection through time.
+        init: "default", torch's; "glorot": both matrices so, biases 0; `recurrent` then changes U.
 
     Raises:
         InputError: an option's value that can't be.
@@ -83,6 +84,7 @@ class RNN(nn.RNN):
         spectral_radius: float | None = None,
         layer_norm: bool = False,
         residual: float | None = None,
+        init: str = "default",
     ) -> None:
         options.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
         options.one_of("recurrent", recurrent, RECURRENT)
@@ -93,6 +95,7 @@ class RNN(nn.RNN):
         options.number("residual", residual, "a number between 0 and 1", above=0, below=1)
         kernel = nonlinearity if nonlinearity in FUSED else "tanh"
         super().__init__(input_size, hidden_size, nonlinearity=kernel, bias=not layer_norm)
+        options.initialise(self, init)
         self.nonlinearity = nonlinearity
         self.activation = NONLINEARITIES[nonlinearity]()
         self.norm: nn.Module = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()

@@ -26,6 +26,7 @@ from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.measure.state import precision
+from seqbench.models.initial import glorot_readout, learn_starts
 from seqbench.models.kinds import build
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem, capabilities
@@ -65,7 +66,7 @@ def make_model(trial: Trial, problem: Problem) -> Model:
     """The trial's model, initialised from its own seed; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for("init", trial))
-        return build(
+        model = build(
             plugins.load(trial.cell.source),
             length=trial.length,
             steps=problem.steps,
@@ -77,6 +78,11 @@ def make_model(trial: Trial, problem: Problem) -> Model:
             kind=trial.cell.kind,
             options=trial.cell.options,
         )
+        if trial.training.readout == "glorot":
+            glorot_readout(model.readout)
+        if trial.cell.learned_start:
+            learn_starts(model)
+        return model
 
 
 Steps = Generator[tuple[int, float], None, Outcome]

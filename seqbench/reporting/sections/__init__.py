@@ -13,6 +13,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "depth": ("seqbench.reporting.sections.depth:Depth", "networks in depth beside theory"),
     "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
     "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
+    "published": (
+        "seqbench.reporting.sections.published:Published",
+        "beside the published numbers",
+    ),
     "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),
     "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
     "predicts": (

@@ -1,0 +1,50 @@
+"""What the paper says, and what came out here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from seqbench.analysis.published import side_by_side
+from seqbench.analysis.study import Study
+from seqbench.reporting.blocks import Block, Table, Text
+from seqbench.reporting.words import DASH
+
+HEADS = ("cell", "T", "what", "published", "ours", "95 %", "seeds", "where")
+
+
+class Published:
+    """The card's published numbers beside this run's."""
+
+    title = "Beside the published numbers"
+
+    def blocks(self, study: Study) -> Iterator[Block]:
+        """A table, where the card has any."""
+        table = side_by_side(study.results)
+        if table.empty:
+            return
+        rows = [_row(row) for row in table.itertuples()]
+        yield Table("published", table, HEADS, rows, "lrlrrlrl", stubs=2, title=self.title)
+        told = (
+            "Ours: the mean over seeds of the final loss or score, the share of trials solved, the "
+            "median of the steps or training sequences until solved (never: ∞); with a bootstrap "
+            "interval over seeds. In what this run deviates stands under the paper."
+        )
+        yield Text([told], "note")
+
+
+def _row(row) -> list[str]:
+    theirs = row.words or _number(row.value)
+    interval = DASH if pd.isna(row.low) else f"{_number(row.low)} to {_number(row.high)}"
+    ours = _number(row.ours)
+    return [row.cell, str(row.length), row.quantity, theirs, ours, interval, str(row.seeds),
+            row.where]  # fmt: skip
+
+
+def _number(value: float) -> str:
+    if pd.isna(value):
+        return DASH
+    if value == float("inf"):
+        return "∞"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,58 @@
+"""The paper's numbers beside ours, by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import runs
+
+from seqbench import InputError
+from seqbench.analysis.published import side_by_side
+from seqbench.analysis.study import Study
+from seqbench.card import task as cards
+from seqbench.reporting.sections.published import Published
+
+
+def results_of(*published):
+    results = runs.diagnosed([], "[]", cells='["rnn"]')
+    status = ["solved", "solved", "done"] * 3
+    solved_at = [100.0, 300.0, np.nan] * 3
+    trials = results.trials.assign(
+        status=status, solved_at=solved_at, loss=[0.1, 0.2, 0.6] * 3, score=0.5
+    )
+    card = results.task.model_dump() | {"published": list(published)}
+    task = cards.Task.model_validate(card)
+    return dataclasses.replace(results, trials=trials, task=task)
+
+
+def one(quantity, **told):
+    return {"cell": "rnn", "length": 10, "quantity": quantity, **told}
+
+
+def test_ours_is_what_the_quantity_says():
+    told = [one(quantity, value=0.5) for quantity in ("loss", "score", "solved", "steps")]
+    table = side_by_side(results_of(*told)).set_index("quantity")
+    assert table["ours"].tolist() == pytest.approx([0.3, 0.5, 2 / 3, 300.0])
+    assert table["seeds"].tolist() == [3] * 4
+    assert table["low"].isna().all(), "three seeds have no interval worth a number"
+
+
+def test_training_sequences_are_steps_times_the_batch():
+    (row,) = side_by_side(results_of(one("sequences", value=74_000))).itertuples()
+    assert row.ours == 300 * 64
+
+
+def test_the_section_shows_both_and_says_where_theirs_is_from():
+    said = one("solved", words="yes", where="table 7")
+    table, _ = Published().blocks(Study(results_of(said, one("steps", value=1000.0))))
+    assert table.rows[0][:4] == ["rnn", "10", "solved", "yes"]
+    assert table.rows[0][-2:] == ["3", "table 7"]
+    assert table.rows[1][3:5] == ["1,000", "300"]
+    assert not list(Published().blocks(Study(results_of())))
+
+
+def test_a_quantity_that_nobody_has_is_refused():
+    card = runs.DIAGNOSED.format(cells='["rnn"]', clip=1.0, diagnostics="[]")
+    wrong = {"published": [one("speed", value=1.0)]}
+    with pytest.raises(InputError, match=r"published\[0\].quantity = 'speed'"):
+        cards.parse(card, "card", wrong)
