@@ -64,9 +64,7 @@ class DampedLSTM(nn.LSTMCell):
             with torch.no_grad():
                 self.bias_ih[gate], self.bias_hh[gate] = forget_bias, 0.0
 
-    def forward(  # type: ignore[override]  # torch's takes sequences too
-        self, x_BI: Tensor, state: State | None = None
-    ) -> State:
+    def forward(self, x_BI: Tensor, state: State | None = None) -> State:
         if state is not None:
             h_BH, c_BH = state
             state = _Scaled.apply(h_BH, self.damping), _Scaled.apply(c_BH, self.damping)

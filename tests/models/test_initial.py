@@ -10,7 +10,7 @@ from seqbench import InputError
 from seqbench.card import task as cards
 from seqbench.cells.lstm import LSTM
 from seqbench.cells.rnn import RNN
-from seqbench.models.initial import LearnedStart, glorot_readout
+from seqbench.models.initial import LearnedStart, glorot_readout, learn_starts
 from seqbench.sweep.check import resolve
 from seqbench.training import loop as training
 
@@ -107,7 +107,6 @@ def test_what_an_option_sets_stays_set_after_glorot():
         LSTM(2, 4, init="he")
 
 
-def test_a_network_in_depth_has_no_initial_state():
-    trial = trial_of("dense")
-    with pytest.raises(InputError, match="learned_start"):
-        training.make_model(trial, training.make_problem(trial))
+def test_a_model_without_layers_in_time_has_no_initial_state():
+    with pytest.raises(InputError, match="learned_start = true: this cell has no initial state"):
+        learn_starts(nn.Linear(2, 2))

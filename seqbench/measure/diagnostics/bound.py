@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqbench.card.task import Trial
 from seqbench.engine.chain import flatten
-from seqbench.measure.diagnostics.credit import Credit, value_slopes
+from seqbench.measure.diagnostics.credit import Credit, ideal_slopes, value_slopes
 from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.measure.probe import walk_back
@@ -57,7 +57,7 @@ class FlowBound:
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""
         batch, problem = moment.batch, moment.problem
-        ideal_TB = problem.value_gradient(batch).double()
+        ideal_TB = ideal_slopes(moment)
         first_B = (ideal_TB != 0).int().argmax(0)  # 0-based step of the earliest value
         examples = torch.arange(len(first_B))
         kept: dict[int, Tensor] = {}

@@ -53,7 +53,7 @@ class Credit:
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""
         batch, actual_TB = moment.batch, value_slopes(moment)
-        ideal_TB = moment.problem.value_gradient(batch).double()
+        ideal_TB = ideal_slopes(moment)
         anchors_B = moment.problem.anchors(batch)[-1].to(ideal_TB.device)
         steps = torch.arange(1, len(ideal_TB) + 1, device=ideal_TB.device)[:, None]
         unmarked = (ideal_TB == 0) & (steps <= anchors_B)
@@ -76,3 +76,11 @@ def value_slopes(moment: Moment) -> Tensor:
         chosen_BH = outputs_TBH[anchors_B - 1, torch.arange(len(anchors_B))]
         answer = wide.readout(chosen_BH).sum()
     return torch.autograd.grad(answer, values_TB)[0]
+
+
+def ideal_slopes(moment: Moment) -> Tensor:
+    """d target / d(value), [T, B], in float64: what the slopes are of an answer that is right."""
+    value_gradient = capabilities(moment.problem).value_gradient
+    if value_gradient is None:
+        raise LookupError(f"{type(moment.problem).__name__} has no value_gradient")
+    return value_gradient(moment.batch).double()

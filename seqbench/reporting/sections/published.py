@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ class Published:
         table = side_by_side(study.results)
         if table.empty:
             return
-        rows = [_row(row) for row in table.itertuples()]
+        rows = [_row(row) for row in table.to_dict("records")]
         yield Table("published", table, HEADS, rows, "lrlrrlrl", stubs=2, title=self.title)
         told = (
             "Ours: the mean over seeds of the final loss or score, the share of trials solved, the "
@@ -34,12 +35,19 @@ class Published:
         yield Text([told], "note")
 
 
-def _row(row) -> list[str]:
-    theirs = row.words or _number(row.value)
-    interval = DASH if pd.isna(row.low) else f"{_number(row.low)} to {_number(row.high)}"
-    ours = _number(row.ours)
-    return [row.cell, str(row.length), row.quantity, theirs, ours, interval, str(row.seeds),
-            row.where]  # fmt: skip
+def _row(row: dict[str, Any]) -> list[str]:
+    theirs = row["words"] or _number(row["value"])
+    within = f"{_number(row['low'])} to {_number(row['high'])}"
+    return [
+        row["cell"],
+        str(row["length"]),
+        row["quantity"],
+        theirs,
+        _number(row["ours"]),
+        DASH if pd.isna(row["low"]) else within,
+        str(row["seeds"]),
+        row["where"],
+    ]
 
 
 def _number(value: float) -> str:
