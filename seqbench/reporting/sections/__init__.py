@@ -18,6 +18,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "beside the published numbers",
     ),
     "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),
+    "lengths": ("seqbench.reporting.sections.lengths:Lengths", "lengths not trained at, test data"),
     "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
     "predicts": (
         "seqbench.reporting.sections.predicts:Predicts",
