@@ -55,7 +55,8 @@ def click(page, selector):
 def test_it_opens_without_errors_and_under_its_policy(page):
     assert page.get_log("browser") == []
     assert ask(page, "document.documentElement.classList.contains('alive')")
-    assert ask(page, "document.querySelectorAll('figure svg').length") == 7
+    pictures = ask(page, "document.querySelectorAll('figure svg').length")
+    assert pictures == ask(page, "document.querySelectorAll('figure').length") == 8
 
 
 def test_a_click_on_a_column_sorts_and_another_turns_it_round(page):
