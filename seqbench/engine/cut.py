@@ -26,10 +26,7 @@ from seqbench.engine.chain import (
 )
 
 # The rule's numbers; docs/engine.md has what was measured.
-SEGMENT = 50  # steps: shorter ones pay for the cuts, longer ones leave the caches
-SHORT = 200  # steps: up to here another length of segment gained too little to be worth a rule
-LSTM_BYTES = 8 * 2**20  # a fused LSTM pays more for a cut: as many steps as fill this, and
-LSTM_SEGMENT = 200  # at most so many
+SEGMENT = 100  # steps: shorter ones pay for the cuts, longer ones leave the caches
 GRAPH_BUDGET = 2**30  # bytes of graphs that one trial may hold; beyond, segments are run again
 STRETCH = 10  # links that are run to see what one costs
 
@@ -99,37 +96,27 @@ def choose(model: Any, inputs_TBI: Tensor, training: Training) -> Cut:
     elif training.compile:
         segment = compiled.SEGMENT
     else:
-        fused_lstm = any(isinstance(layer, nn.LSTM) for layer in model.modules())
-        segment = rule(
-            length, step_bytes, state_bytes, fused_lstm=fused_lstm, recompute=bool(recompute)
-        )
+        segment = rule(length, step_bytes, state_bytes, recompute=bool(recompute))
     segment, layer = min(segment, length), None
     if training.compile and segment < length:
         layer = compiled.Compiled(model.stack, inputs_TBI[:segment])
     return Cut(segment, bool(recompute), training.truncate, layer, length * step_bytes)
 
 
-def rule(
-    steps: int, step_bytes: int, state_bytes: int, *, fused_lstm: bool, recompute: bool
-) -> int:
-    """Steps in a segment, from the work.
+def rule(length: int, step_bytes: int, state_bytes: int, *, recompute: bool) -> int:
+    """Links in a segment: SEGMENT.
 
-    SEGMENT; for torch's LSTM on more than SHORT steps as many as have LSTM_BYTES of graph, from
-    SEGMENT to LSTM_SEGMENT. Where segments are recomputed, at least as many as make what is held,
-    the boundary states and one segment's graph, smallest: n segments of T/n steps hold
-    n x state + T/n x graph of a step.
+    Where segments are recomputed, at least as many as make what is held, the boundary states and
+    one segment's graph, smallest: n segments of L/n links hold n x state + L/n x graph of a link.
 
     Args:
-        steps: T.
-        step_bytes: what autograd keeps for a step; grows with batch and width.
+        length: L.
+        step_bytes: what autograd keeps for a link; grows with batch and width.
         state_bytes: what is kept at a boundary.
     """
-    segment = SEGMENT
-    if fused_lstm and steps > SHORT:
-        segment = min(max(SEGMENT, LSTM_BYTES // max(step_bytes, 1)), LSTM_SEGMENT)
-    if recompute:
-        segment = max(segment, math.ceil(math.sqrt(steps * state_bytes / max(step_bytes, 1))))
-    return segment
+    if not recompute:
+        return SEGMENT
+    return max(SEGMENT, math.ceil(math.sqrt(length * state_bytes / max(step_bytes, 1))))
 
 
 def footprint(model: nn.Module, inputs_TBI: Tensor) -> tuple[int, int]:

@@ -158,11 +158,6 @@ class _Kept:
     span: int
     biased: bool
 
-    def columns(self, t: int) -> tuple[int, int]:
-        """Where what is before step t lies: in which window, from which column on."""
-        window, step = divmod(t, self.span)
-        return window, step * self.h.shape[2]
-
 
 def _forward(
     name: str, x_TBI: Array, h_BH: Array, c_BH: Array | None, *weights: Any
@@ -208,21 +203,26 @@ def _joined(
 
 def _steps(kept: _Kept) -> None:
     """All steps forward."""
-    by, name, z, h, c = pointwise(), kept.name, kept.z, kept.h, kept.c
-    a_GB = np.empty((len(kept.weights), h.shape[2]), z.dtype)
-    n = np.empty(0) if kept.weights_n is None else kept.weights_n @ z[:, h.shape[1] :]
-    kind, B = NONLINEARITIES.get(name), h.shape[2]
-    window, here = kept.columns(0)
-    for t in range(len(h) - 1):
-        np.dot(kept.weights, z[window, :, here : here + B], out=a_GB)
-        after, at = kept.columns(t + 1)
+    by, name, weights = pointwise(), kept.name, kept.weights
+    h, c, gates = kept.h, kept.c, kept.gates
+    T, H, B = len(h) - 1, h.shape[1], h.shape[2]
+    a_GB = np.empty((len(weights), B), h.dtype)
+    n = np.empty(0) if kept.weights_n is None else kept.weights_n @ kept.z[:, H:]
+    kind = NONLINEARITIES.get(name)
+    z_KW, window, at = kept.z[0], 0, 0
+    for t in range(T):
+        np.dot(weights, z_KW[:, at : at + B], out=a_GB)
+        here, inside = at, window
+        at += B
+        if at == z_KW.shape[1]:
+            window, at = window + 1, 0
+            z_KW = kept.z[window]
         if name == "gru":
-            by.gru(a_GB, n[window], here, h[t], kept.gates[t], h[t + 1], z[after], at)
+            by.gru(a_GB, n[inside], here, h[t], gates[t], h[t + 1], z_KW, at)
         elif name == "lstm":
-            by.lstm(a_GB, c[t], c[t + 1], kept.gates[t], h[t + 1], z[after], at)
+            by.lstm(a_GB, c[t], c[t + 1], gates[t], h[t + 1], z_KW, at)
         else:
-            by.rnn(kind, a_GB, h[t + 1], z[after], at)
-        window, here = after, at
+            by.rnn(kind, a_GB, h[t + 1], z_KW, at)
 
 
 def _backward(
@@ -239,6 +239,7 @@ def _backward(
     dh, dc = (np.zeros((H, B), dtype) if g is None else g.T.copy() for g in (h_BH, c_BH))
     scored = set() if out_TBH is None else set(np.flatnonzero(out_TBH.reshape(T, -1).any(1)))
     d_GW = np.empty((G + (kept.name == "gru") * H, span * B), dtype)
+    back_HG = np.ascontiguousarray(kept.weights[:, :H].T)
     dw, dw_n = np.zeros((G, K), dtype), np.zeros((H, K - H), dtype)
     dx_TBI = np.empty((T, B, K - H - 1), dtype) if need_x else None
     for window in reversed(range((T - 1) // span + 1)):
@@ -246,7 +247,7 @@ def _backward(
         for t in reversed(range(first, last)):
             if out_TBH is not None and t in scored:
                 dh += out_TBH[t].T
-            _step_back(kept, t, dh, dc, d_GW, (t - first) * B)
+            _step_back(kept, t, back_HG, dh, dc, d_GW, (t - first) * B)
         d, z = d_GW[:, : (last - first) * B], kept.z[window, :, : (last - first) * B]
         dw += d[:G] @ z.T
         if kept.weights_n is not None:
@@ -259,18 +260,20 @@ def _backward(
     return dx_TBI, dh.T, dc.T, *_parted(kept, dw, dw_n)
 
 
-def _step_back(kept: _Kept, t: int, dh: Array, dc: Array, d_GW: Array, at: int) -> None:
+def _step_back(
+    kept: _Kept, t: int, back_HG: Array, dh: Array, dc: Array, d_GW: Array, at: int
+) -> None:
     """One step: dh and dc, in place, and its columns of the summed inputs' gradients."""
-    by, G, H = pointwise(), len(kept.weights), len(dh)
+    by, d_GB = pointwise(), d_GW[: back_HG.shape[1], at : at + dh.shape[1]]
     if kept.name == "gru":
         by.gru_back(kept.gates[t], kept.h[t], dh, d_GW, at)
-        dh += kept.weights[:, :H].T @ d_GW[:G, at : at + dh.shape[1]]
+        dh += np.dot(back_HG, d_GB)
         return
     if kept.name == "lstm":
         by.lstm_back(kept.gates[t], kept.c[t], dh, dc, d_GW, at)
     else:
         by.rnn_back(NONLINEARITIES[kept.name], kept.h[t + 1], dh, d_GW, at)
-    np.dot(kept.weights[:, :H].T, d_GW[:, at : at + dh.shape[1]], out=dh)
+    np.dot(back_HG, d_GB, out=dh)
 
 
 def _parted(kept: _Kept, dw: Array, dw_n: Array) -> tuple[Array | None, ...]:

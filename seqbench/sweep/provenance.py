@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import distributions, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def versions() -> dict[str, str]:
     """What the numbers may depend on."""
     from seqbench import __version__
 
-    packages = {name: version(name) for name in ("torch", "numpy", "pandas")}
+    names = [name for name in ("torch", "numpy", "numba", "pandas") if find_spec(name)]
+    packages = {name: version(name) for name in names}
     return {"seqbench": __version__, "python": platform.python_version(), **packages}
 
 

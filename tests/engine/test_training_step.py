@@ -72,33 +72,19 @@ def test_losses_of_a_small_task_stay_what_they_were(problem, cell):
     assert losses == pytest.approx(GOLDEN[problem, cell], rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("work", "segment"),
-    [
-        ((200, 10**6, 10**4), 50),  # what the committed reports were made with
-        ((10_000, 10**4, 10**3), 50),
-    ],
-)
-def test_segments_have_fifty_steps(work, segment):
-    assert rule(*work, fused_lstm=False, recompute=False) == segment
-
-
-@pytest.mark.parametrize(
-    ("steps", "step_bytes", "segment"),
-    [(200, 40_000, 50), (201, 84_000, 99), (1000, 10**6, 50), (1000, 1000, 200)],
-)
-def test_an_lstm_on_more_than_200_steps_fills_eight_megabytes(steps, step_bytes, segment):
-    assert rule(steps, step_bytes, 10**4, fused_lstm=True, recompute=False) == segment
+@pytest.mark.parametrize("work", [(200, 10**6, 10**4), (10_000, 10**4, 10**3)])
+def test_segments_have_a_hundred_steps(work):
+    assert rule(*work, recompute=False) == 100
 
 
 def test_recomputed_segments_hold_as_little_as_can_be():
     steps, step_bytes, state_bytes = 10**6, 10**4, 10**3
-    best = rule(steps, step_bytes, state_bytes, fused_lstm=False, recompute=True)
+    best = rule(steps, step_bytes, state_bytes, recompute=True)
 
     def held(segment):
         return steps / segment * state_bytes + segment * step_bytes
 
-    assert best > 50
+    assert best > 100
     assert held(best) <= 1.001 * min(held(segment) for segment in range(1, 2000))
 
 

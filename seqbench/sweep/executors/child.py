@@ -19,6 +19,8 @@ from seqbench.sweep.executors import server
 from seqbench.sweep.executors.messages import Inbox, Message, pack
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# glibc keeps what a step frees for the next one, and does not fault it in again (docs/engine.md)
+ONE_THREAD |= {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 
 _SERVER: tuple[subprocess.Popen, socket.socket] | None = None
 _LOCK = threading.Lock()
