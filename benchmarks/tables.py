@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import gpu, memory, recording, startup, steps, trials
+from benchmarks import gpu, kernels, memory, recording, startup, steps, trials
 from benchmarks.timing import Table
 
 TABLES: dict[str, Callable[[bool], Table]] = {
     "startup": startup.measure,
     "steps": steps.cpu,
+    "kernels": kernels.measure,
     "compiled": steps.compiled,
     "long": memory.measure,
     "trial": trials.overhead,
