@@ -1,4 +1,4 @@
-"""The engine's kernels, by numba and by numpy, and torch's layers in segments, against the layer."""
+"""The engine's kernels, by numba and by numpy, against torch's layers."""
 
 from __future__ import annotations
 

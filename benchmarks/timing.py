@@ -62,12 +62,12 @@ def interleaved(
     wait: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds of each side, wall-clock unless told otherwise, round after round, after one round that is not counted.
+    """Seconds of each side, round after round, after one round that is not counted.
 
     Args:
         seconds: rounds are taken until so much time is spent, but no fewer than `fewest`.
         wait: waits for the device.
-        clock: what seconds are told by; time.process_time where others use the machine.
+        clock: what tells the seconds; time.process_time where others use the machine.
     """
     for run in sides.values():
         run()
