@@ -1,7 +1,8 @@
-"""Did the flow open before, after or without the loss falling? A rule, applied to every trial.
+"""Was the flow open before the loss fell? A rule, applied to every trial.
 
-An association, not a cause: what opens the flow may follow from what lowers the loss, or the other
-way round, or both from something else.
+An association, and nearly the chain rule: an answer that depends on a value k steps back has a flow
+at lag k (the diagnostic `flow_bound` has the bound). What the rule can show is how often a cell was
+open and did not learn, and how far the flow was before there was credit.
 """
 
 from __future__ import annotations
@@ -16,20 +17,16 @@ from seqbench.results import Results
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
 RISE = 1.0  # decades above step 0, so that a wobble about OPEN does not count
 
-BEFORE, AFTER, BETWEEN = "before", "after", "between"
-ONLY_OPENED, ONLY_FELL, NEITHER = "opened, no fall", "fell, not opened", "neither"
-OPEN_FELL, OPEN_STAYED = "open at step 0, fell", "open at step 0, no fall"
+SHORT = 20  # lengths below: a flow is open at a lag of a few steps whatever the cell
+
+OPEN_FELL, CLOSED_FELL = "open, then fell", "fell while closed"
+OPEN_STAYED, CLOSED_STAYED = "open, no fall", "closed, no fall"
 UNKNOWN = "not measured"
 CATEGORIES = {
-    BEFORE: "open at the last record before the loss fell",
-    AFTER: "still closed at the first record after the loss fell, open at a later one",
-    BETWEEN: "closed at the last record before the fall, open at the first one after: the order "
-    "can't be told",
-    ONLY_OPENED: "open at some record, the loss did not fall",
-    ONLY_FELL: "the loss fell, the flow was not open at any record after",
-    NEITHER: "never open, and the loss did not fall",
-    OPEN_FELL: "open before any training, the loss fell",
-    OPEN_STAYED: "open before any training, the loss did not fall",
+    OPEN_FELL: "open at the last record before the loss fell",
+    CLOSED_FELL: "closed at the last record before the loss fell",
+    OPEN_STAYED: "open at some record, the loss did not fall",
+    CLOSED_STAYED: "open at no record, and the loss did not fall",
     UNKNOWN: "no usable record of the flow at step 0, or no needed lag",
 }
 COLUMNS = [
@@ -120,23 +117,22 @@ def category(level: pd.Series, above_at: float, fell_at: float) -> str:
     start, fell = float(level.get(0, np.nan)), not np.isnan(fell_at)
     if np.isnan(start):
         return UNKNOWN
-    if start >= OPEN:
-        return OPEN_FELL if fell else OPEN_STAYED
     opened = is_open(level, start)
     if not fell:
-        return ONLY_OPENED if opened.any() else NEITHER
-    before, after = opened[opened.index <= above_at], opened[opened.index >= fell_at]
-    if len(before) and before.iloc[-1]:
-        return BEFORE
-    if not after.any():
-        return ONLY_FELL
-    return BETWEEN if after.iloc[0] else AFTER
+        return OPEN_STAYED if opened.any() else CLOSED_STAYED
+    before = opened[opened.index <= above_at]
+    return OPEN_FELL if len(before) and before.iloc[-1] else CLOSED_FELL
+
+
+def counted(opened: pd.DataFrame) -> pd.DataFrame:
+    """The trials that outcomes are counted of: those long enough to say something."""
+    return opened[opened["length"] >= SHORT]
 
 
 def opening_counts(results: Results, opened: pd.DataFrame) -> pd.DataFrame:
-    """How many trials of each category, a row a cell and length, a column a category."""
-    axes = results.trials[["cell", "length"]].drop_duplicates()
-    counts = opened.groupby(["cell", "length", "category"]).size().unstack(fill_value=0)
+    """How many trials of each category, a row a cell and length from 20 on, a column a category."""
+    axes = counted(results.trials)[["cell", "length"]].drop_duplicates()
+    counts = counted(opened).groupby(["cell", "length", "category"]).size().unstack(fill_value=0)
     counts = axes.join(
         counts.reindex(columns=list(CATEGORIES), fill_value=0), on=["cell", "length"]
     )

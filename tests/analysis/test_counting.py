@@ -93,16 +93,16 @@ def test_longest_length_solved_has_no_gaps(make, solved, longest, share):
 @pytest.mark.parametrize(
     ("levels", "above_at", "fell_at", "expected"),
     [
-        ([-9, -9, -2, -1, 0], 300, 400, opening.BEFORE),
-        ([-9, -2, -8, -8, -1], 200, 300, opening.AFTER),
-        ([-9, -9, -9, -1, 0], 200, 300, opening.BETWEEN),
-        ([-9, -9, -9, -1, 0], np.nan, np.nan, opening.ONLY_OPENED),
-        ([-9, -1, -9, -9, -9], 200, 300, opening.ONLY_FELL),
-        ([-9, -9, -9, -9, -3.1], np.nan, np.nan, opening.NEITHER),
+        ([-9, -9, -2, -1, 0], 300, 400, opening.OPEN_FELL),
+        ([-9, -2, -8, -8, -1], 200, 300, opening.CLOSED_FELL),
+        ([-9, -9, -9, -1, 0], 200, 300, opening.CLOSED_FELL),
+        ([-9, -9, -9, -1, 0], np.nan, np.nan, opening.OPEN_STAYED),
+        ([-9, -1, -9, -9, -9], 200, 300, opening.CLOSED_FELL),
+        ([-9, -9, -9, -9, -3.1], np.nan, np.nan, opening.CLOSED_STAYED),
         ([-2.9, -1, 0, 0, 0], 200, 300, opening.OPEN_FELL),
         ([-2.9, -1, 0, 0, 0], np.nan, np.nan, opening.OPEN_STAYED),
-        ([-3.5, -2.9, -2.6, -2.6, -2.6], np.nan, np.nan, opening.NEITHER),
-        ([-INF, -4, -2.9, -1, 0], 300, 400, opening.BEFORE),
+        ([-3.5, -2.9, -2.6, -2.6, -2.6], np.nan, np.nan, opening.CLOSED_STAYED),
+        ([-INF, -4, -2.9, -1, 0], 300, 400, opening.OPEN_FELL),
         ([np.nan, -9, -1, -1, 0], 200, 300, opening.UNKNOWN),
     ],
 )
@@ -124,9 +124,10 @@ def test_what_came_first_in_a_run(make):
     row = first.loc[("lstm", 20, 0)]
     assert row["needed_lag"] == 12
     assert row["s_start"] == pytest.approx(-3.6)
-    assert row["category"] == opening.NEITHER
+    assert row["category"] == opening.CLOSED_STAYED
     assert first.loc[("lstm", 10, 0), "category"] == opening.OPEN_FELL
-    assert counted.opening_counts[list(opening.CATEGORIES)].sum().sum() == 8
+    assert counted.opening_counts[list(opening.CATEGORIES)].sum().sum() == 4
+    assert counted.opening_counts["length"].unique().tolist() == [20], "shorter ones say nothing"
 
 
 def test_shape_is_relative_to_lag_zero_and_has_one_row_a_lag(make):

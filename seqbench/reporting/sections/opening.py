@@ -27,28 +27,31 @@ from seqbench.reporting.words import correlation as told
 
 TOP = 1.1  # of the budget: where trials whose loss did not fall are drawn
 FALL = "Flow before training, and when the loss fell"
-ALWAYS = (opening.BEFORE, opening.AFTER, opening.ONLY_FELL)  # explained, seen or not
 
 
 class Opening:
     """What came first, counted; the flow before training and the fall."""
 
-    title = "Did the flow open before, after or without the loss falling?"
+    title = "Was the flow open before the loss fell?"
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """A table, its rule; a figure and its table."""
         heads = ["cell", *(f"T = {length}" for length in study.task.lengths)]
         align = "l" * len(heads)
+        rows = count_rows(study)
+        long = [length for length in study.task.lengths if length >= opening.SHORT]
         yield Table(
             "opening_counts",
             study.opening_counts,
-            heads,
-            count_rows(study),
-            align,
-            title="What came first, by cell and length",
+            ["cell", *(f"T = {length}" for length in long)] if rows else [],
+            rows,
+            "l" * (len(long) + 1),
+            title="Open before the fall, by cell and length",
         )
         yield Table("opening", study.opening)
-        yield Text([f"How many trials. {rule()} {ASSOCIATION}"], "note")
+        yield Text(
+            [f"How many trials, at T = {opening.SHORT} or more. {rule()} {ASSOCIATION}"], "note"
+        )
         yield Text([f"{name}: {told}" for name, told in _categories(study)], "bullets")
         marks = data(study)
         if not marks.empty:
@@ -69,8 +72,9 @@ class Opening:
 
 
 ASSOCIATION = (
-    "This is an association: it does not say that one causes the other. An intervention, such as "
-    "another initialisation, is what tests a cause."
+    "That the flow is open before the loss falls is nearly the chain rule: an answer can't depend "
+    "on a value without a flow from there. An intervention, such as another initialisation, is "
+    "what tests whether an open flow is enough."
 )
 
 
@@ -87,8 +91,8 @@ def rule() -> str:
 
 
 def _categories(study: Study) -> list[tuple[str, str]]:
-    seen = set(study.opening["category"])
-    return [(k, told) for k, told in opening.CATEGORIES.items() if k in seen or k in ALWAYS]
+    unknown = opening.UNKNOWN in set(study.opening["category"])
+    return [(k, told) for k, told in opening.CATEGORIES.items() if k != opening.UNKNOWN or unknown]
 
 
 def count_rows(study: Study) -> list[list[str]]:

@@ -115,26 +115,28 @@ def flow_sentence(study: Study) -> str:
 
 
 def opening_sentence(study: Study) -> str:
-    """How often the flow opened before, after or without the loss falling."""
-    n = study.opening["category"].value_counts().reindex(opening.CATEGORIES, fill_value=0)
-    total = int(n.sum()) - int(n[opening.UNKNOWN])
-    if not total:
-        return "No trial has the records that tell whether the flow opened before the loss fell."
-    stayed = int(n[[opening.ONLY_OPENED, opening.NEITHER, opening.OPEN_STAYED]].sum())
-    told = f"The loss fell in {total - stayed} of {count(total, 'trial')}"
-    if total > stayed:
-        when = [f"before that in {n[opening.BEFORE]}", f"after it in {n[opening.AFTER]}"]
-        if n[opening.BETWEEN]:
-            when.append(f"between the same two records in {n[opening.BETWEEN]}")
-        when.append(f"not at all in {n[opening.ONLY_FELL]}")
-        told += f": the flow at the longest needed lag opened {join(when)}"
-        if n[opening.OPEN_FELL]:
-            told += f"; in {n[opening.OPEN_FELL]} it was open before any training"
+    """In how many trials the flow was open before the loss fell, and open without a fall."""
+    seen = opening.counted(study.opening)["category"].value_counts()
+    n = seen.reindex(opening.CATEGORIES, fill_value=0)
+    fell = int(n[opening.OPEN_FELL] + n[opening.CLOSED_FELL])
+    stayed = int(n[opening.OPEN_STAYED] + n[opening.CLOSED_STAYED])
+    if not fell + stayed:
+        return (
+            f"No trial at T = {opening.SHORT} or more has the records that tell whether the flow "
+            "opened before the loss fell."
+        )
+    told = (
+        f"At T = {opening.SHORT} or more the loss fell in {fell} of {count(fell + stayed, 'trial')}"
+    )
+    if fell:
+        told += (
+            f"; the flow at the longest needed lag was open before that in {n[opening.OPEN_FELL]}"
+        )
     if stayed:
-        opened = n[opening.ONLY_OPENED]
-        told += f"; where the loss did not fall, the flow opened in {opened} of {stayed}"
-        if n[opening.OPEN_STAYED]:
-            told += f" and was open before any training in {n[opening.OPEN_STAYED]}"
+        told += (
+            f"; where it did not fall, the flow was open at some time in {n[opening.OPEN_STAYED]}"
+        )
+        told += f" of {stayed}"
     return f"{told} (an association, not a cause)."
 
 
