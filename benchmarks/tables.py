@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import gpu, kernels, memory, recording, startup, steps, trials
+from benchmarks import draws, gpu, kernels, memory, recording, startup, steps, trials
 from benchmarks.timing import Table
 
 TABLES: dict[str, Callable[[bool], Table]] = {
@@ -17,6 +17,7 @@ TABLES: dict[str, Callable[[bool], Table]] = {
     "workers": trials.workers,
     "recording": recording.measure,
     "lengths": steps.lengths,
+    "draws": draws.measure,
     "gpu": gpu.steps,
     "gpu-trials": gpu.trials,
 }
