@@ -257,7 +257,7 @@ def flow(
         kind=kind,
         options=_settings(settings or [], "option=value, as in forget_bias=3"),
     )
-    terminal.print_flow(seen.table, seen.float32_zeros, seen.gates)
+    terminal.print_flow(seen.table, seen.float32_zeros, seen.gates, seen.unreached)
     for path in save(seen.table, figure=out, csv=csv):
         print(path)
 

@@ -149,7 +149,8 @@ class _Brought(Named):
 class Cell(_Brought):
     """One entry of `cells`; match = "parameters": the width at which the model has about as many as
     the first cell's, instead of the same width. group: under which heading a report shows it.
-    learned_start: the initial state is learned, instead of zeros."""
+    learned_start: the initial state is learned, instead of zeros. leave_out: parts of its state, as
+    "s2", that do not count in "all"."""
 
     registry = "cells"
     group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
@@ -160,6 +161,7 @@ class Cell(_Brought):
     layers: PositiveInt = 1
     learned_start: bool = False
     kind: Kind | None = None
+    leave_out: list[str] | None = None
 
     @property
     def where(self) -> str:

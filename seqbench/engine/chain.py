@@ -35,6 +35,7 @@ class Part(NamedTuple):
         tensor: which of the state's tensors, left to right.
         row: which entry of its first axis, where a tensor holds several layers; None: all of it.
         batch_dim: the axis of the whole tensor that counts the examples.
+        in_all: whether it counts in the joint norm of its layer.
     """
 
     layer: int
@@ -42,6 +43,7 @@ class Part(NamedTuple):
     tensor: int
     row: int | None
     batch_dim: int
+    in_all: bool = True
 
     def view(self, tensors: Sequence[Tensor]) -> Tensor:
         """This part of a state, [B, n]."""

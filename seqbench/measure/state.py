@@ -44,6 +44,36 @@ def precision(model: nn.Module, inputs: Tensor) -> str:
     return "float64" if widened_too else str(own).removeprefix("torch.")
 
 
+def unreached(layer: nn.Module, inputs_TBI: Tensor) -> list[str]:
+    """Parts of a state that no input reaches within these steps, such as a clock kept as a float.
+
+    What gradient they carry is no memory of anything; parts that are left out of "all" are not
+    among them.
+
+    Args:
+        layer: a `Stack` or another model with a method `chain(inputs)`.
+    """
+    with torch.enable_grad():
+        inputs_TBI = inputs_TBI.clone().requires_grad_()
+        chain = layer.chain(inputs_TBI)
+        parts = [part for part in chain.parts() if part.name and part.in_all]
+        tensors = list(flatten(chain.link(0, chain.length)(None)[1]))
+        found = []
+        for part in parts:
+            x_Bn = part.view(tensors)
+            weights_Bn = torch.linspace(1, 2, x_Bn.numel(), device=x_Bn.device).view(x_Bn.shape)
+            grad = None
+            if x_Bn.requires_grad:
+                total = (x_Bn * weights_Bn).sum()
+                total = total.real + total.imag if total.is_complex() else total
+                (grad,) = torch.autograd.grad(
+                    total, inputs_TBI, retain_graph=True, allow_unused=True
+                )
+            if grad is None or not grad.any():
+                found.append(str(part.name))
+    return list(dict.fromkeys(found))
+
+
 def _is_number(x: Tensor) -> bool:
     return x.is_floating_point() or x.is_complex()
 

@@ -19,13 +19,14 @@ from seqbench.engine.reproducible import reproducible
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.saturation import gates
 from seqbench.measure.flow import gradient_flow
-from seqbench.measure.state import measuring
+from seqbench.measure.state import measuring, unreached
 from seqbench.models.deep import Layers
 from seqbench.models.kinds import build
 from seqbench.models.recurrent import Stack
 
 INPUTS = 2  # columns of N(0, 1)
 EXAMPLES = 32
+ENOUGH = 32  # steps, for what takes time to get into a state
 KEEPING = ("forget gate", "update gate")  # what the memory is multiplied with
 BIASES = {"forget_bias", "chrono"}
 TRAINED = ("learning_rate", "clip_norm", "match")
@@ -60,11 +61,13 @@ class Untrained:
             none. An input's lag is that of the state before it. Subnormal numbers are kept, as
             torch does unless told otherwise.
         gates: cell -> its gate, for those whose gates are known (see `Saturation`).
+        unreached: cell -> parts of its state that no input reaches, where there are any.
     """
 
     table: pd.DataFrame
     float32_zeros: dict[str, float]
     gates: dict[str, Gate]
+    unreached: dict[str, list[str]]
 
 
 def look(
@@ -92,7 +95,7 @@ def look(
     """
     chosen = _chosen(cells, kind, options or {})
     inputs_TBI = _inputs(length, seed)
-    tables, zeros, known = [], {}, {}
+    tables, zeros, known, clocks = [], {}, {}, {}
     for cell, cls in chosen:
         with _blamed(cell):
             with reproducible("cpu"):
@@ -101,12 +104,20 @@ def look(
                 shown = inputs_TBI[0] if deep else inputs_TBI
                 table = gradient_flow(stack, shown, _along(u_H, deep))
                 gate = None if isinstance(stack, Layers) else _gate(cell, cls, stack, inputs_TBI)
+            if not deep:
+                clocks[cell.label] = _unreached(stack, inputs_TBI)
             zeros[cell.label] = _float32_zero(stack, u_H, shown)
         axes = {"cell": cell.label, "length": length, "seed": seed, "step": 0, "source": "output"}
         tables.append(pd.concat([pd.DataFrame(axes, index=table.index), table], axis=1))
         if gate:
             known[cell.label] = gate
-    return Untrained(pd.concat(tables, ignore_index=True), zeros, known)
+    table = pd.concat(tables, ignore_index=True)
+    return Untrained(table, zeros, known, {cell: names for cell, names in clocks.items() if names})
+
+
+def _unreached(stack: Stack | Layers, inputs_TBI: torch.Tensor) -> list[str]:
+    with measuring(stack):
+        return unreached(stack, inputs_TBI[:ENOUGH])
 
 
 def _along(u_H: torch.Tensor, deep: bool) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -154,6 +165,7 @@ def _build(
             output_size=1,
             layers=cell.layers,
             kind=cell.kind,
+            leave_out=cell.leave_out,
             options=cell.options,
         )
     u_H = torch.randn(model.readout.in_features, generator=torch.Generator().manual_seed(seed))

@@ -169,7 +169,8 @@ class Walk:
         """The joint norm of each layer's parts."""
         layers: dict[int, list[Tensor]] = {}
         for part, each_TR in self._by_part(found):
-            layers.setdefault(part.layer, []).append(each_TR)
+            if part.in_all:
+                layers.setdefault(part.layer, []).append(each_TR)
         return {
             (layer, name): log10_root_sum_square(torch.stack(layers[layer]))
             for layer in sorted(layers)
@@ -280,9 +281,14 @@ class Walk:
         return tuple(found)
 
     def _joined(self, arriving: Arriving) -> tuple[Tensor, Tensor]:
-        """The gradient of the whole state with norm 1, [R, n], and the log10 of its norm, [R]."""
-        joint_R = log10_root_sum_square(arriving.log_PR)
-        scaled = self._scaled(arriving.grad, arriving.log_PR - joint_R)
+        """The gradient of the whole state with norm 1, [R, n], and the log10 of its norm, [R].
+
+        0 for parts that are left out of "all".
+        """
+        log_PR = arriving.log_PR.clone()
+        log_PR[[not part.in_all for part in self.parts]] = -math.inf
+        joint_R = log10_root_sum_square(log_PR)
+        scaled = self._scaled(arriving.grad, log_PR - joint_R)
         return torch.cat([part.view(scaled) for part in self.parts], 1), joint_R
 
     def _direct_at_anchors(self, direct: Tensor | None, steps: slice) -> Tensor:

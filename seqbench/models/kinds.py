@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from torch import nn
@@ -57,6 +58,7 @@ def build(
     vocabulary: int = 0,
     layers: int = 1,
     kind: str | None = None,
+    leave_out: Sequence[str] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Model:
     """A model of a class.
@@ -67,6 +69,7 @@ def build(
         steps: of the problem; None: it is none's. A network in depth is shown one.
         vocabulary: as for `recurrent.build`; a network in depth takes no tokens.
         layers: of cells on top of each other.
+        leave_out: as for `recurrent.build`; of a network in depth, nothing.
 
     Raises:
         InputError: an option's value that a bundled class refuses, or what can't be run.
@@ -74,7 +77,13 @@ def build(
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}
     if not is_chain(cls, kind):
         return recurrent.build(
-            cls, **sizes, vocabulary=vocabulary, layers=layers, kind=kind, options=options
+            cls,
+            **sizes,
+            vocabulary=vocabulary,
+            layers=layers,
+            kind=kind,
+            leave_out=leave_out,
+            options=options,
         )
     if vocabulary or steps not in (None, 1):
         told = "tokens" if vocabulary else f"{steps} steps"

@@ -5,7 +5,7 @@ Shapes: T steps, B examples, I inputs, H outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import torch
@@ -145,25 +145,46 @@ class TimeChain:
         return told
 
     def parts(self) -> list[Part]:
-        """h, c, s2, ... of every layer."""
+        """h, c, s2, ... of every layer; what its class or the card leaves out is not in "all".
+
+        Raises:
+            ValueError: a part to be left out that is not there, or all of them.
+        """
         with torch.no_grad():
             state = self.run(self.inputs[:1], None)[1]
         parts: list[Part] = []
         tensor = below = 0
         for layer, its_state in zip(self.stack.layers, state, strict=True):
-            deep = 1
+            deep, first = 1, len(parts)
+            left_out = getattr(_inner(layer), "leave_out", ())
             for number, x in enumerate(flatten(its_state)):
                 name: str | None = ("h", "c")[number] if number < 2 else f"s{number}"
                 if not (x.is_floating_point() or x.is_complex()):
                     name = None
                 if isinstance(layer, Unroll) or x.ndim < 3:
-                    parts.append(Part(below, name, tensor, None, 0))
+                    parts.append(Part(below, name, tensor, None, 0, name not in left_out))
                 else:  # torch's layers keep [layers, B, n] in one tensor
                     deep = x.shape[0]
-                    parts += [Part(below + row, name, tensor, row, 1) for row in range(deep)]
+                    parts += [
+                        Part(below + row, name, tensor, row, 1, name not in left_out)
+                        for row in range(deep)
+                    ]
                 tensor += 1
+            _check_left_out(left_out, {part.name for part in parts[first:] if part.name})
             below += deep
         return parts
+
+
+def _inner(layer: nn.Module) -> nn.Module:
+    return layer.cell if isinstance(layer, Unroll) else layer
+
+
+def _check_left_out(left_out: Sequence[str], names: set[str]) -> None:
+    if left_out and (set(left_out) - names or not names - set(left_out)):
+        raise ValueError(
+            f"leave_out = {list(left_out)}: allowed: some, not all, of the state's parts, "
+            f"{', '.join(sorted(names))}"
+        )
 
 
 def _same_numbers(one: Any, other: Any) -> bool:
@@ -240,12 +261,14 @@ def build(
     vocabulary: int = 0,
     layers: int = 1,
     kind: str | None = None,
+    leave_out: Sequence[str] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Model:
     """Layers of one class, each as wide as it says itself, and a readout for the last.
 
     Args:
         cls: called as cls(input_size, hidden_size, **options) for each layer.
+        leave_out: parts of the state that are not in "all"; None: those that the class names.
         vocabulary: inputs are so many tokens, each embedded as a vector of hidden_size; 0: they are
             vectors of input_size.
 
@@ -256,6 +279,8 @@ def build(
     built, width = [], hidden_size if vocabulary else input_size
     for _ in range(layers):
         layer = as_layer(cls(width, hidden_size, **(options or {})), kind)
+        if leave_out is not None:
+            _inner(layer).leave_out = tuple(leave_out)  # type: ignore[assignment]
         layer.eval()  # a batch of one is enough to see how wide the outputs are
         with torch.no_grad():
             width = layer(torch.zeros(1, 1, width), None)[0].shape[-1]

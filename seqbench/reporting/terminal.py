@@ -147,6 +147,7 @@ def print_flow(
     table: pd.DataFrame,
     zeros: Mapping[str, float],
     gates: Mapping[str, Gate] | None = None,
+    unreached: Mapping[str, list[str]] | None = None,
     *,
     console: Console | None = None,
 ) -> None:
@@ -154,7 +155,7 @@ def print_flow(
 
     Args:
         table: cell, layer, time, lag, state, log10_norm, n_zero, n_nonfinite, ... of 32 examples.
-        zeros, gates: as in `seqbench.measure.untrained.Untrained`.
+        zeros, gates, unreached: as in `seqbench.measure.untrained.Untrained`.
     """
     console, rows, gates = console or _console(), _joint(table), gates or {}
     curves = {
@@ -171,6 +172,7 @@ def print_flow(
     _print(console, "output flow, untrained", labels, columns, justify="right")
     notes = [_on_zeros(cell, rows[rows["cell"] == cell]) for cell in curves]
     notes += [_on_gate(cell, gates[cell], one) for cell, one in curves.items() if cell in gates]
+    notes += [_on_clocks(cell, names) for cell, names in (unreached or {}).items()]
     if any(texts[name] != "none" for texts in told.values() for name in IN_FLOAT32):
         notes.append(FLOAT32)
     for note in filter(None, notes):
@@ -180,6 +182,16 @@ def print_flow(
 def hanging(text: str, width: int) -> str:
     """Text in lines of a width, all but the first of them indented."""
     return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _on_clocks(cell: str, names: list[str]) -> str:
+    told = ", ".join(f'"{name}"' for name in names)
+    return (
+        f"{cell}: no input reaches {', '.join(names)} of its state: what gradient that carries is "
+        "no memory, but counts in the flow above, which may look open by it alone; to leave it "
+        "out: "
+        f"leave_out = [{told}], in the cell's table or its class."
+    )
 
 
 def _on_zeros(cell: str, rows: pd.DataFrame) -> str:

@@ -76,6 +76,7 @@ def make_model(trial: Trial, problem: Problem) -> Model:
             vocabulary=capabilities(problem).vocabulary,
             layers=trial.cell.layers,
             kind=trial.cell.kind,
+            leave_out=trial.cell.leave_out,
             options=trial.cell.options,
         )
         if trial.training.readout == "glorot":

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,7 +137,8 @@ def said(cells, width=80, **sizes) -> str:
     file = io.StringIO()
     seen = untrained.look(cells, **sizes)
     console = Console(file=file, width=width)
-    terminal.print_flow(seen.table, seen.float32_zeros, seen.gates, console=console)
+    shown = (seen.table, seen.float32_zeros, seen.gates, seen.unreached)
+    terminal.print_flow(*shown, console=console)
     return file.getvalue()
 
 
@@ -218,3 +220,29 @@ def test_options_go_to_every_cell_and_into_its_label():
 def test_a_table_is_called_by_its_options():
     assert inline.entry('{ use = "a.py:B", z = true }')["label"] == "B, z true"
     assert inline.entry('{ use = "lstm", label = "a, b", x = [1, { y = "}" }] }')["label"] == "a, b"
+
+
+# --- a part of the state that is no memory ----------------------------------------------------
+
+
+def test_a_clock_in_the_state_makes_the_flow_look_open_is_said_and_can_be_left_out(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    spec = "testing.odd_cells:KeepsTime"
+    sizes = {"length": 60, "hidden_size": 16}
+    seen = untrained.look([spec, f'{{ use = "{spec}", leave_out = ["c"], label = "h" }}'], **sizes)
+    all_ = seen.table[(seen.table["state"] == "all") & (seen.table["lag"] == 60)]
+    level = all_.set_index("cell")["log10_norm"]
+    alone = seen.table[(seen.table["state"] == "h") & (seen.table["lag"] == 60)]
+    assert level["KeepsTime"] > -5
+    assert level["h"] < level["KeepsTime"] - 3
+    assert level["h"] == pytest.approx(alone["log10_norm"].iloc[0])
+    assert seen.unreached == {"KeepsTime": ["c"]}
+    (note,) = [line for line in notes(said([spec], **sizes)) if "no input" in line]
+    assert 'leave_out = ["c"], in the cell\'s table or its class' in note
+
+
+def test_only_parts_that_are_there_can_be_left_out():
+    with pytest.raises(InputError, match=r"leave_out = \['s2'\]: allowed: some, not all"):
+        untrained.look(['{ use = "lstm", leave_out = ["s2"] }'], length=5, hidden_size=4)
+    with pytest.raises(InputError, match="some, not all, of the state's parts, c, h"):
+        untrained.look(['{ use = "lstm", leave_out = ["h", "c"] }'], length=5, hidden_size=4)

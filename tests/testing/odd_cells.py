@@ -391,6 +391,18 @@ class HoldsOnToItself(Good):
         return self.squash(x, h)
 
 
+class KeepsTime(Good):
+    """A clock as a float, by which the output is scaled: its gradient never fades."""
+
+    def forward(self, x, state=None):
+        h, time = (self.start(x), x.new_zeros(len(x), 1)) if state is None else state
+        return self.update(x, h) * (1 + 0.01 * time), time + 1
+
+
+class LeavesTimeOut(KeepsTime):
+    leave_out = ("c",)
+
+
 class Inner:
     class Nested(Good):
         pass

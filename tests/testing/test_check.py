@@ -17,7 +17,7 @@ from seqbench.testing.examination import examine
 IN_TIME = [name for name in plugins.bundled("cells") if name != "dense"]
 GOOD = [*IN_TIME, nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.GRU, nn.LSTM,
         odd.Good, odd.NamedTuple, odd.ListNestedAndCounting,
-        odd.StatePartOfTheInputsWidth, odd.Dropout, odd.Lazy]  # fmt: skip
+        odd.StatePartOfTheInputsWidth, odd.LeavesTimeOut, odd.Dropout, odd.Lazy]  # fmt: skip
 
 
 def test_a_network_in_depth_is_told_to_look_elsewhere():
@@ -85,6 +85,7 @@ FAULTS = [
     (odd.RoundsToFloat32, "gradients are right", "is not that of finite differences"),
     (odd.PlainTensor, "device", "neither parameters nor buffers: gain"),
     (odd.RandomPlainTensor, "state_dict", "neither parameters nor buffers: gain"),
+    (odd.KeepsTime, "inputs reach the state", "no input reaches c of the state within 32 steps"),
     (odd.HoldsALock, "copy", "cannot pickle '_thread.lock' object"),
     (odd.HoldsOnToItself, "copy", "changes when the original's parameters do"),
     (odd.local(), "import in a new process", "defined inside a function"),

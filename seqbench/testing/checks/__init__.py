@@ -17,6 +17,7 @@ CHECKS = (
     gradients.parameters_used,
     gradients.parameter_gradients,
     gradients.reaches_back,
+    gradients.inputs_reach_the_state,
     portability.dtype,
     gradients.gradients_are_right,
     portability.device,

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from seqbench.engine.chain import flatten, rebuild
-from seqbench.measure.state import widened
+from seqbench.measure.state import unreached, widened
+from seqbench.models.recurrent import Stack
 from seqbench.testing.checks.subject import Fault, NotApplicable, Subject, check, clone
 
+FAR = 32  # steps, for what takes time to get into a state
 AT_ZERO = "look for square roots, norms, logarithms and divisions at 0"
 
 
@@ -102,6 +104,21 @@ def reaches_back(subject: Subject) -> None:
             f"the gradient of the last output is exactly 0 beyond {reach}: "
             "the state is ignored or cut off"
         )
+
+
+@check(
+    "inputs reach the state",
+    "what gradient such a part carries is no memory, but counts in the flow of the whole state "
+    '("all"), which then looks open: name it in leave_out, a tuple in the class or a list in the '
+    "card, or keep it as an integer tensor, which has no gradient",
+    needs=("finite outputs",),
+)
+def inputs_reach_the_state(subject: Subject) -> None:
+    """No part of the state goes on by itself, as a clock does."""
+    layer, x_TBI = Stack([subject.layer()]), subject.inputs(steps=FAR)
+    if clocks := unreached(layer, x_TBI):
+        names = ", ".join(clocks)
+        raise Fault(f"no input reaches {names} of the state within {FAR} steps")
 
 
 def _check_outputs(outputs_TBn: Tensor) -> None:
