@@ -44,7 +44,7 @@ def precision(model: nn.Module, inputs: Tensor) -> str:
     return "float64" if widened_too else str(own).removeprefix("torch.")
 
 
-def unreached(layer: nn.Module, inputs_TBI: Tensor) -> list[str]:
+def unreached(layer: Any, inputs_TBI: Tensor) -> list[str]:
     """Parts of a state that no input reaches within these steps, such as a clock kept as a float.
 
     What gradient they carry is no memory of anything; parts that are left out of "all" are not
