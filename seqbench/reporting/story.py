@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis.opening import OPEN
+from seqbench.analysis.shapes import reference
 from seqbench.analysis.study import Study
 from seqbench.reporting import style
 from seqbench.reporting.style import GREY, INK
@@ -30,12 +31,14 @@ class Story:
         flow: cell, at ("start" or "end"), lag, s: medians over seeds.
         solves: the cells that at least half of the seeds solved it with.
         needs: the needed lags at this length.
+        reference: what the flow is relative to, in words.
     """
 
     length: int
     flow: pd.DataFrame
     solves: frozenset[str]
     needs: pd.DataFrame
+    reference: str
 
 
 def data(study: Study) -> Story | None:
@@ -51,7 +54,7 @@ def data(study: Study) -> Story | None:
     table = study.comparison[study.comparison["length"] == length]
     solves = table.loc[2 * table["solved"] >= table["seeds"].clip(lower=1), "cell"]
     needs = study.needs[study.needs["length"] == length]
-    return Story(length, flow, frozenset(solves), needs)
+    return Story(length, flow, frozenset(solves), needs, reference(study.results))
 
 
 def title(told: Story) -> str:
@@ -69,7 +72,8 @@ def caption(told: Story) -> str:
         else ""
     )
     return (
-        f"{colours}Medians over seeds, in powers of ten: −3 is a thousandth (dotted). Shaded: how "
+        f"{colours}Medians over seeds, in powers of ten relative to {told.reference}: −3 is a "
+        "thousandth (dotted). Shaded: how "
         "far back lies what the answer needs; triangle: its median. Where a line is below the "
         "dotted one, less than a thousandth of the gradient arrives from there."
     )

@@ -22,7 +22,7 @@ from seqbench.reporting.style import GREY
 FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
 CAPTION = (
-    "S(k): how many decades less of the gradient arrives k steps back than at the anchor. Thick: "
+    "S(k): how many decades less of the gradient arrives k steps back than at {reference}. Thick: "
     "median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed. Trials that "
     "were solved and trials whose budget ran out are drawn apart. Shaded: the lags that the "
     "problem needs, from the smallest to the largest over the probe; triangles: their medians. "
@@ -47,7 +47,8 @@ class Flow:
         several = len(study.labels) > many.MANY
         plot = partial(many.draw_flow if several else draw, shape, study.needs, study.labels)
         facts = {"length": shape["length"].max(), "reference": study.labels[0]}
-        caption = many.FLOW.format(**facts) if several else CAPTION
+        at = shapes.reference(study.results)
+        caption = many.FLOW.format(**facts) if several else CAPTION.format(reference=at)
         return [Figure("flow", self.title, caption, plot), *files]
 
 
