@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.analysis.curve import Curve, from_rows
+from seqbench.analysis.shapes import whitened
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import cotangents
 from seqbench.models.recurrent import Model, Stack, Unroll
@@ -61,8 +62,8 @@ def main() -> None:
         "c, in another order": Kept(cell, order=torch.randperm(HIDDEN)),
     }.items():
         table = probe_flow(Model(Stack([Unroll(kept)]), readout), problem, probe, u_CO, "all")
-        rows = table[table["source"] == "output"]
-        own, white = (from_rows(rows[rows["state"] == s], 32) for s in ("all", "whitened"))
+        rows = table[(table["source"] == "output") & (table["state"] == "all")]
+        own, white = from_rows(rows, 32), from_rows(whitened(rows), 32)
         print(f"| {name} | {_told(own)} | {_told(white)} |")
 
 

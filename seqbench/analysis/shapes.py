@@ -63,9 +63,9 @@ def longest_needs(results: Results) -> dict[int, float]:
 
 def output_flow(results: Results) -> pd.DataFrame:
     """The rows of the output flow that S(k) is made of, with `examples` and `main_anchor`."""
-    flow = results.flow
-    state = "whitened" if is_whitened(results) else "all"
-    rows = flow[(flow["source"] == "output") & (flow["state"] == state)]
+    rows = _joint(results)
+    if is_whitened(results):
+        rows = whitened(rows)
     if rows.empty:
         return rows.assign(examples=[], main_anchor=np.zeros(0, bool))
     rows = rows[rows["layer"] == rows.groupby(TRIAL)["layer"].transform("max")]
@@ -78,12 +78,31 @@ def output_flow(results: Results) -> pd.DataFrame:
     return rows.assign(examples=examples, main_anchor=rows["anchor"] == last)
 
 
+def _joint(results: Results) -> pd.DataFrame:
+    flow = results.flow
+    return flow[(flow["source"] == "output") & (flow["state"] == "all")]
+
+
 def is_whitened(results: Results) -> bool:
     """Whether every trial of the run recorded the flow of the whitened state."""
-    output = results.flow[results.flow["source"] == "output"]
-    having = output[output["state"] == "whitened"]
-    return len(having) > 0 and len(having[TRIAL].drop_duplicates()) == len(
-        output[TRIAL].drop_duplicates()
+    rows = _joint(results)
+    if "whitened_zero" not in rows or rows.empty:
+        return False
+    return bool(rows.loc[rows["lag"] > 0, "whitened_zero"].notna().all())
+
+
+def whitened(rows: pd.DataFrame) -> pd.DataFrame:
+    """The flow of the whitened state, from lag 1 on, in the columns of any flow.
+
+    Args:
+        rows: of the joint state ("all"), with the columns `whitened`, ...
+    """
+    rows = rows[rows["lag"] > 0]
+    return rows.assign(
+        log10_norm=rows["whitened"],
+        log10_p10=rows["whitened_p10"],
+        log10_p90=rows["whitened_p90"],
+        n_zero=rows["whitened_zero"].astype(int),
     )
 
 

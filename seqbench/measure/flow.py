@@ -27,6 +27,14 @@ from seqbench.models.kinds import as_stack
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch, Problem
 
+# columns beside those of the joint state -> what they are of the whitened one
+WHITENED = {
+    "whitened": "log10_norm",
+    "whitened_p10": "log10_p10",
+    "whitened_p90": "log10_p90",
+    "whitened_zero": "n_zero",
+}
+
 
 def probe_flow(
     model: Model, problem: Problem, batch: Batch, u_CO: Tensor, boundaries: int | Literal["all"]
@@ -37,13 +45,14 @@ def probe_flow(
     lag 0 is the readout's direct gradient d(u . y_tau) / d h_tau. Loss flow: the gradient of each
     example's own loss, lags counted from its last scored step.
 
-    State "whitened", from lag 1 on: the norm of the whole state's gradient with each coordinate in
-    units of its standard deviation over the probe (`seqbench.measure.coordinates`), which does not
-    change with the units that a cell keeps its state in.
+    Whitened, from lag 1 on: the norm of the whole state's gradient with each coordinate in units of
+    its standard deviation over the probe (`seqbench.measure.coordinates`), which does not change
+    with the units that a cell keeps its state in.
 
     Returns:
         A row for each source, anchor, layer, lag and part of the state; columns source, anchor,
-        layer, time, lag, state, log10_norm, log10_p10, log10_p90, n_zero, n_nonfinite. Where
+        layer, time, lag, state, log10_norm, log10_p10, log10_p90, n_zero, n_nonfinite; and, in the
+        rows of state "all", whitened, whitened_p10, whitened_p90, whitened_zero (else NaN). Where
         anchors differ between examples, rows are aligned by lag; anchor is the latest of them.
     """
     groups, found = walk_back(model, problem, batch, u_CO, boundaries, whitened=True)
@@ -186,21 +195,37 @@ def _tables(
     # Where each lag of each row lies among the walk's times.
     far = torch.searchsorted(times, anchors_B - torch.tensor(lags[1:], device="cpu")[:, None])
     where_LR = far.repeat(1, copies)
+    each = {}
     for (layer, name), norms_TR in zip(found.names, norms_PTR, strict=True):
         nearest = _at_lag_zero(found, rows, layer, name)[None]
         values_LCB = torch.cat([nearest, norms_TR.gather(0, where_LR)]).view(number, copies, -1)
         mean_square = log10_root_sum_square(values_LCB, 1) - 0.5 * math.log10(copies)
-        columns = {
+        each[layer, name] = _over_examples(mean_square.numpy())
+    for (layer, name), columns in each.items():
+        if name == "whitened":  # stands beside "all"
+            continue
+        beside = {}
+        if (layer, "whitened") in each:
+            beside = _whitened(each[layer, "whitened"] if name == "all" else None, number)
+        yield {
             "anchor": np.full(number, anchor),
             "layer": np.full(number, layer),
             "time": anchor - np.array(lags),
             "lag": np.array(lags),
             "state": np.full(number, name, object),
-            **_over_examples(mean_square.numpy()),
+            **columns,
+            **beside,
         }
-        # At lag 0 it is the outputs' gradient, not the state's: there is nothing to whiten.
-        first = 1 if name == "whitened" else 0
-        yield {key: column[first:] for key, column in columns.items()}
+
+
+def _whitened(found: dict[str, np.ndarray] | None, number: int) -> dict[str, np.ndarray]:
+    """The columns of the whitened state, beside the joint one: NaN for a part of the state, and at
+    lag 0, where there is the outputs' gradient alone."""
+    columns = {name: np.full(number, np.nan) for name in WHITENED}
+    if found is not None:
+        for name, source in WHITENED.items():
+            columns[name][1:] = found[source][1:]
+    return columns
 
 
 def _join(tables: Iterable[dict[str, np.ndarray]]) -> pd.DataFrame:

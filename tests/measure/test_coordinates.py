@@ -10,6 +10,7 @@ from measure.moments import moment_of
 from torch import nn
 
 from seqbench.analysis import curve
+from seqbench.analysis.shapes import whitened
 from seqbench.measure.coordinates import deviations
 from seqbench.measure.flow import probe_flow
 from seqbench.models.recurrent import Model, Stack, Unroll
@@ -38,10 +39,12 @@ def flow_of(cell, problem, seed=3):
     return probe_flow(moment.model, problem, moment.batch, moment.cotangents, "all")
 
 
-def s_of(table, state, anchor=None):
-    rows = table[(table.source == "output") & (table.state == state)]
-    rows = rows[rows.anchor == (anchor or rows.anchor.max())]
-    return curve.from_rows(rows, 8)
+def joint(table):
+    return table[(table.source == "output") & (table.state == "all")]
+
+
+def s_of(rows):
+    return curve.from_rows(rows[rows.anchor == rows.anchor.max()], 8)
 
 
 @pytest.mark.parametrize("problem", [Adding(30), Copy(10)], ids=["adding", "copy"])
@@ -56,10 +59,10 @@ def test_what_is_read_off_does_not_change_with_the_units_of_the_state(problem):
         "c as c / 100": flow_of(Kept(plain, 0.01), problem),
         "in another order": flow_of(Kept(plain, order=[3, 1, 5, 0, 2, 4]), problem),
     }
-    whitened = {name: s_of(table, "whitened") for name, table in tables.items()}
-    for one in whitened.values():
-        np.testing.assert_allclose(one.s, whitened["plain"].s, atol=1e-8)
-    own = {name: s_of(table, "all") for name, table in tables.items()}
+    white = {name: s_of(whitened(joint(table))) for name, table in tables.items()}
+    for one in white.values():
+        np.testing.assert_allclose(one.s, white["plain"].s, atol=1e-8)
+    own = {name: s_of(joint(table)) for name, table in tables.items()}
     for name in ("c as 100 c", "c as c / 100"):
         assert np.abs(own[name].s - own["plain"].s).max() > 0.1, "in its own units it does change"
     np.testing.assert_allclose(own["in another order"].s, own["plain"].s, atol=1e-8)
@@ -98,7 +101,7 @@ def test_the_whitened_norm_is_that_of_the_gradient_with_respect_to_the_whitened_
     of_plain = probe_flow(moment.model, problem, moment.batch, moment.cotangents, "all")
     columns = ["source", "lag", "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite"]
     expected = of_white[(of_white.state == "all") & (of_white.lag > 0)][columns]
-    said = of_plain[of_plain.state == "whitened"][columns]
+    said = whitened(of_plain[of_plain.state == "all"])[columns]
     pd.testing.assert_frame_equal(said.reset_index(drop=True), expected.reset_index(drop=True))
 
 
@@ -115,7 +118,7 @@ def test_a_unit_that_never_varies_passes_no_flow():
     units = deviations(moment.model.chain(moment.batch.inputs), torch.full((4,), 10))
     assert units[0][1] == 0 < units[0][0]
     table = probe_flow(moment.model, problem, moment.batch, moment.cotangents, "all")
-    s = s_of(table, "whitened")
+    s = s_of(whitened(joint(table)))
     np.testing.assert_allclose(s.s, (s.lags - 1) * math.log10(0.9), atol=1e-7)
 
 
