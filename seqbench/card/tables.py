@@ -206,8 +206,8 @@ class Training(Table):
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
-    decay: float | None = Field(default=None, ge=0.0, lt=1.0)
-    eps: PositiveFloat | None = None
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"] = "auto"
+    eps: PositiveFloat | Literal["auto"] = "auto"
     accumulator_start: float = NotNegative
     weight_decay: float = NotNegative
     clip_norm: float = NotNegative
@@ -231,7 +231,8 @@ class Training(Table):
     @model_validator(mode="after")
     def _options_of_the_optimizer(self) -> Training:
         for key, optimizers in OPTIMIZER_OPTIONS.items():
-            if getattr(self, key) and self.optimizer not in optimizers:
+            given = getattr(self, key) != type(self).model_fields[key].default
+            if given and self.optimizer not in optimizers:
                 raise ValueError(
                     f"{key} is no option of {self.optimizer!r}, only of {' and '.join(optimizers)}"
                 )

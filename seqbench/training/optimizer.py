@@ -18,15 +18,15 @@ def make_optimizer(parameters: Iterable[Tensor], trial: Trial) -> torch.optim.Op
     """The card's optimiser with its options; what the card leaves out is torch's default, but for
     rmsprop's decay of 0.9."""
     training, rate = trial.training, trial.learning_rate
-    given: dict[str, Any] = {} if training.eps is None else {"eps": training.eps}
+    given: dict[str, Any] = {} if training.eps == "auto" else {"eps": training.eps}
     groups = _decaying(parameters, training.weight_decay) if training.weight_decay else parameters
     match training.optimizer:
         case "adam":
-            if training.decay is not None:  # of the mean square; the mean's stays
+            if training.decay != "auto":  # of the mean square; the mean's stays
                 given["betas"] = (0.9, training.decay)
             return torch.optim.Adam(groups, lr=rate, fused=True, **given)
         case "rmsprop":
-            decay = RMSPROP_DECAY if training.decay is None else training.decay
+            decay = RMSPROP_DECAY if training.decay == "auto" else training.decay
             made = torch.optim.RMSprop(
                 groups, lr=rate, alpha=decay, momentum=training.momentum, **given
             )
