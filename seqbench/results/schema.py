@@ -23,6 +23,7 @@ DIAGNOSTICS = {"step": "i", "diagnostic": "s", "quantity": "s", "index": "i", "v
 LENGTHS = {"step": "i", "evaluated_length": "i", "data": "s", "loss": "f", "score": "f"}
 LENGTHS |= {"baseline": "f", "baseline_score": "f"}
 TABLES = {"curves": CURVES, "flow": FLOW, "diagnostics": DIAGNOSTICS, "lengths": LENGTHS}
+OWN = ("curves", "lengths")  # these have a problem's own numbers too
 NEEDED = ("curves", "flow")  # the others where the card asks for them
 # What tells a table's rows apart.
 KEYS = {
@@ -109,7 +110,7 @@ def fault_of_table(name: str, table: pd.DataFrame) -> str | None:
         if not _is(table[column], kind):
             return f"its column {column} has other values than {_WORDS[kind]}"
     for column in found:  # a problem's own numbers
-        if column not in wanted and not (name == "curves" and _is(table[column], "f")):
+        if column not in wanted and not (name in OWN and _is(table[column], "f")):
             return f"a column {column}, which does not belong there"
     if table.duplicated(KEYS[name]).any():
         return "a row is there twice"
