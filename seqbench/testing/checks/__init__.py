@@ -18,10 +18,10 @@ CHECKS = (
     gradients.parameter_gradients,
     gradients.reaches_back,
     gradients.inputs_reach_the_state,
+    portability.copies,
     portability.dtype,
     gradients.gradients_are_right,
     portability.device,
-    portability.copies,
     portability.state_dict,
     portability.importable,
 )

@@ -34,7 +34,11 @@ PLAIN = (
 )
 
 
-@check("dtype", PLAIN + "; no .float() and no dtype=torch.float32")
+@check(
+    "dtype",
+    PLAIN + "; no .float() and no dtype=torch.float32",
+    needs=("nothing kept between calls", "copy"),
+)
 def dtype(subject: Subject) -> None:
     """A cell in float64 computes in float64."""
     layer, state = widened(subject.layer()), None
