@@ -344,6 +344,17 @@ def show(
         print(out)
 
 
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+) -> None:
+    """How a run stands: from another terminal, while it runs or after it has ended."""
+    from seqbench.sweep.status import lines
+
+    for line in lines(run):
+        print(printable(line))
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="tasks, problems, cells or diagnostics.")] = "",

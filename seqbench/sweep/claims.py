@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,24 @@ class Claims:
         except OSError as error:
             return error.errno not in HELD  # else the file system has no locks
         return True
+
+
+def running(path: Path, trials: Iterable[Trial]) -> list[Trial]:
+    """Those that another process has claimed in a folder."""
+    file = path / ".lock"
+    if not fcntl or not file.is_file():
+        return []
+    with open(file, "rb") as opened:
+        return [trial for trial in trials if _is_held(opened.fileno(), _byte(trial))]
+
+
+def _is_held(file: int, byte: int) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
+    except OSError as error:
+        return error.errno in HELD
+    fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
+    return False
 
 
 def _byte(trial: Trial) -> int:
