@@ -41,7 +41,7 @@ def lines(path: Path) -> list[str]:
         counts[word] += 1
         if word == "running":
             told.append(f"running: {name(trial)}")
-        if word == Status.ERROR:
+        if record and word == Status.ERROR:
             told.append(f"{name(trial)}: {' '.join(str(record['summary']['error']).split())}")
     head = ", ".join(f"{count} {word}" for word, count in counts.items())
     whole = [f"{task.name}: {len(trials)} trials: {head}"]
