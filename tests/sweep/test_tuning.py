@@ -165,7 +165,11 @@ def test_a_tuned_run_goes_on_where_it_stopped(card, tmp_path, monkeypatch):
             carry_out(small(card, tmp_path), quiet=True)
     with monkeypatch.context() as patch:  # the grid is run, the task proper is not
         whole = run.make_folder
-        patch.setattr(run, "make_folder", lambda p: whole(p) if p.path.name == "tuning" else stop())
+        patch.setattr(
+            run,
+            "make_folder",
+            lambda p, claims: whole(p, claims) if p.path.name == "tuning" else stop(),
+        )
         with pytest.raises(KeyboardInterrupt):
             carry_out(small(card, tmp_path), quiet=True)
     planned = small(card, tmp_path)
