@@ -109,8 +109,8 @@ def fault_of_table(name: str, table: pd.DataFrame) -> str | None:
             return f"{'no' if column not in found else 'two'} column {column}"
         if not _is(table[column], kind):
             return f"its column {column} has other values than {_WORDS[kind]}"
-    for column in found:  # a problem's own numbers
-        if column not in wanted and not (name in OWN and _is(table[column], "f")):
+    for column in found:  # a problem's own numbers, and what not every trial has
+        if found.count(column) > 1 or not (column in wanted or _is_plain(table[column])):
             return f"a column {column}, which does not belong there"
     if table.duplicated(KEYS[name]).any():
         return "a row is there twice"
@@ -118,6 +118,10 @@ def fault_of_table(name: str, table: pd.DataFrame) -> str | None:
 
 
 _WORDS = {"i": "whole numbers, 0 or more", "f": "numbers", "s": "text"}
+
+
+def _is_plain(values: pd.Series) -> bool:
+    return _is(values, "f") or _is(values, "s") or pd.api.types.is_bool_dtype(values)
 
 
 def _is(values: pd.Series, kind: str) -> bool:

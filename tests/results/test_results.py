@@ -162,7 +162,7 @@ def test_a_summary_that_can_not_be_is_no_result(run, changes, words):
         (lambda flow: flow.assign(lag=-1), "its column lag has other values"),
         (lambda flow: flow.assign(source=1), "its column source has other values than text"),
         (lambda flow: flow.assign(state=None), "its column state has other values than text"),
-        (lambda flow: flow.assign(colour=1.0), "a column colour, which does not belong there"),
+        (lambda flow: flow.assign(colour=[[1]]), "a column colour, which does not belong there"),
         (lambda flow: flow[:0], "no rows"),
         (lambda flow: pd.concat([flow, flow]), "a row is there twice"),
     ],
