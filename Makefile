@@ -27,12 +27,12 @@ reports: $(VENV)/installed
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
 	done
 
-# One card for each problem, their reports side by side, and a page over all of them.
+# One card for each problem, a report each.
 PROBLEMS := multiplication xor temporal_order temporal_order_3 random_permutation memorisation \
   memorisation_20 noise_free latch reber copy_variable denoising delay memory_capacity \
   selective_copying mqar flip_flop state_tracking images images_permuted
 
-# About two hours on two cores that do nothing else.
+# Hours on two cores: by timed steps on a loaded machine, between two and fourteen.
 problems: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[images]"
 	for task in $(PROBLEMS); do \

@@ -23,7 +23,6 @@ DIAGNOSTICS = {"step": "i", "diagnostic": "s", "quantity": "s", "index": "i", "v
 LENGTHS = {"step": "i", "evaluated_length": "i", "data": "s", "loss": "f", "score": "f"}
 LENGTHS |= {"baseline": "f", "baseline_score": "f"}
 TABLES = {"curves": CURVES, "flow": FLOW, "diagnostics": DIAGNOSTICS, "lengths": LENGTHS}
-OWN = ("curves", "lengths")  # these have a problem's own numbers too
 NEEDED = ("curves", "flow")  # the others where the card asks for them
 # What tells a table's rows apart.
 KEYS = {
