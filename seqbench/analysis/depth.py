@@ -75,8 +75,18 @@ def factors(results: Results) -> pd.DataFrame:
                 continue
             width = cell.hidden_size or results.task.training.hidden_size
             summed = cell.options.get("norm") == "batch"
-            rows.append((cell.label, length, len(found), float(np.median(found)), min(found),
-                         max(found), predicted_factor(cell.options, width), summed))  # fmt: skip
+            rows.append(
+                (
+                    cell.label,
+                    length,
+                    len(found),
+                    float(np.median(found)),
+                    min(found),
+                    max(found),
+                    predicted_factor(cell.options, width),
+                    summed,
+                )
+            )
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -87,10 +87,14 @@ def _ordinary(layer: nn.RNNBase, x_TBI: Tensor, state: Any) -> bool:
     if any(part.shape != (layer.num_layers, B, H) for part in parts):
         return False
     tensors = [x_TBI, *parts, *layer.parameters()]
-    return x_TBI.shape[2] == layer.input_size and all(
-        x.device.type == "cpu" and x.dtype == x_TBI.dtype and type(x) in (Tensor, nn.Parameter)
-        for x in tensors
-    ) and x_TBI.dtype in _DTYPES  # fmt: skip
+    return (
+        x_TBI.shape[2] == layer.input_size
+        and all(
+            x.device.type == "cpu" and x.dtype == x_TBI.dtype and type(x) in (Tensor, nn.Parameter)
+            for x in tensors
+        )
+        and x_TBI.dtype in _DTYPES
+    )
 
 
 def _initial(layer: nn.RNNBase, x_TBI: Tensor) -> tuple[Tensor, ...]:

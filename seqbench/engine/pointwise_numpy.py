@@ -45,9 +45,15 @@ def rnn_back(kind: int, h_HB: Array, dh_HB: Array, d_GW: Array, at: int) -> None
 
 
 def gru(
-    a_GB: Array, n_HW: Array, here: int, before_HB: Array, kept_GB: Array, h_HB: Array,
-    z_KW: Array, at: int,
-) -> None:  # fmt: skip
+    a_GB: Array,
+    n_HW: Array,
+    here: int,
+    before_HB: Array,
+    kept_GB: Array,
+    h_HB: Array,
+    z_KW: Array,
+    at: int,
+) -> None:
     """From the summed inputs of the gates n (from h), r, z, and of n (from x): the new h."""
     m, r, z, n = _each(kept_GB, 4)
     m[:] = a_GB[: len(m)]

@@ -161,8 +161,11 @@ def _mnist_test(data_dir: str | None) -> dict[str, Part]:
 
 
 def _split(whole: Part, training: int, validation: int) -> dict[str, Part]:
-    bounds = {"training": (0, training), "validation": (training, validation),
-              "test": (validation, len(whole.classes))}  # fmt: skip
+    bounds = {
+        "training": (0, training),
+        "validation": (training, validation),
+        "test": (validation, len(whole.classes)),
+    }
     return {name: Part(*(x[low:high] for x in whole)) for name, (low, high) in bounds.items()}
 
 

@@ -68,8 +68,10 @@ class MQAR(Classification):
     def anchors(self, batch: Batch) -> list[Tensor]:
         """Of each sequence the query with the shortest and the one with the longest way back."""
         steps_nB, lags_nB = self._queries(batch)
-        return [steps_nB.gather(0, lags_nB.argmin(0)[None])[0],
-                steps_nB.gather(0, lags_nB.argmax(0)[None])[0]]  # fmt: skip
+        return [
+            steps_nB.gather(0, lags_nB.argmin(0)[None])[0],
+            steps_nB.gather(0, lags_nB.argmax(0)[None])[0],
+        ]
 
     def needed_lags(self, batch: Batch) -> list[Tensor]:
         """From each of the two queries back to its value."""

@@ -14,8 +14,13 @@ from seqbench.problems.kinds import Classification, asked_at_end, one_hot
 
 SYMBOLS = "BTPSXVE"
 # The grammar between its B and its E: two ways on from each state, equally likely; 5 is the end.
-ARROWS = [[("T", 1), ("P", 2)], [("S", 1), ("X", 3)], [("T", 2), ("V", 4)],
-          [("X", 2), ("S", 5)], [("P", 3), ("V", 5)]]  # fmt: skip
+ARROWS = [
+    [("T", 1), ("P", 2)],
+    [("S", 1), ("X", 3)],
+    [("T", 2), ("V", 4)],
+    [("X", 2), ("S", 5)],
+    [("P", 3), ("V", 5)],
+]
 START, FINAL = 0, 5
 FRAME = 6  # symbols of a string besides those between: B, T or P, B, ..., E, the same, E
 

@@ -23,8 +23,12 @@ def _symmetric(n: int) -> Tensor:
     return torch.tensor([[index[tuple(b[k] for k in a)] for b in elements] for a in elements])
 
 
-GROUPS = {"parity": lambda: _cyclic(2), "z5": lambda: _cyclic(5),
-          "s3": lambda: _symmetric(3), "s5": lambda: _symmetric(5)}  # fmt: skip
+GROUPS = {
+    "parity": lambda: _cyclic(2),
+    "z5": lambda: _cyclic(5),
+    "s3": lambda: _symmetric(3),
+    "s5": lambda: _symmetric(5),
+}
 
 
 class StateTracking(Classification):

@@ -46,8 +46,9 @@ class TemporalOrder(Classification):
         self.steps = length * 11 // 10 if self.original else length
         self.symbols = "abcdXYEB" if self.original else "abcdXY"
         self.input_size, self.output_size = len(self.symbols), 2**markers
-        self.classes = [f"{k:0{markers}b}".replace("0", "X").replace("1", "Y")
-                        for k in range(2**markers)]  # fmt: skip
+        self.classes = [
+            f"{k:0{markers}b}".replace("0", "X").replace("1", "Y") for k in range(2**markers)
+        ]
         self.baselines = {
             "knowing nothing": Baseline(markers * math.log(2), 0.5**markers),
             "all but one symbol": Baseline(math.log(2), 0.5),
@@ -60,11 +61,14 @@ class TemporalOrder(Classification):
         if self.original:
             ends_B = torch.randint(T, S + 1, (B,), generator=generator)
         symbols_SB = torch.randint(0, DISTRACTORS, (S, B), generator=generator)
-        steps_mB = torch.stack([
-            torch.randint(T * low // 100, T * high // 100 + self.original, (B,),
-                          generator=generator)
-            for low, high in WINDOWS[self.markers]
-        ])  # fmt: skip
+        steps_mB = torch.stack(
+            [
+                torch.randint(
+                    T * low // 100, T * high // 100 + self.original, (B,), generator=generator
+                )
+                for low, high in WINDOWS[self.markers]
+            ]
+        )
         bits_mB = torch.randint(0, 2, (self.markers, B), generator=generator)
         symbols_SB.scatter_(0, steps_mB, X + bits_mB)
         if self.original:

@@ -27,8 +27,13 @@ def draw(example: Example, title: str = "") -> Figure:
     height = min(0.6 + 0.22 * channels, HIGHEST)
     figure = Figure(figsize=(WIDTH, height + 1.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height, 1.0])
-    above.imshow(example.inputs.T, aspect="auto", cmap="Greys", interpolation="nearest",
-                 extent=(0.5, steps + 0.5, channels - 0.5, -0.5))  # fmt: skip
+    above.imshow(
+        example.inputs.T,
+        aspect="auto",
+        cmap="Greys",
+        interpolation="nearest",
+        extent=(0.5, steps + 0.5, channels - 0.5, -0.5),
+    )
     if channels <= NAMED:
         above.set_yticks(range(channels), example.channels)
     above.set_ylabel("shown")

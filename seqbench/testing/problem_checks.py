@@ -33,15 +33,28 @@ LONGEST_SHORTEST = 1000  # a problem that takes none of 1..this has no lengths
 def construction(subject: ProblemSubject) -> str:
     """MyProblem(length) has what a problem must have."""
     problem = subject.problem
-    names = ("input_size", "output_size", "steps", "baselines", "sample", "loss", "score",
-             "solved", "anchors", "needed_lags")  # fmt: skip
+    names = (
+        "input_size",
+        "output_size",
+        "steps",
+        "baselines",
+        "sample",
+        "loss",
+        "score",
+        "solved",
+        "anchors",
+        "needed_lags",
+    )
     missing = [name for name in names if not hasattr(problem, name)]
     if missing:
         raise Fault(f"it has no {', '.join(missing)}")
     if not problem.baselines:
         raise Fault("it has no baseline")
-    shown = f"a vocabulary of {subject.can.vocabulary}" if subject.can.vocabulary else (
-        f"{problem.input_size} inputs")  # fmt: skip
+    shown = (
+        f"a vocabulary of {subject.can.vocabulary}"
+        if subject.can.vocabulary
+        else (f"{problem.input_size} inputs")
+    )
     return f"{shown}, {problem.output_size} outputs, at most {problem.steps} steps"
 
 
@@ -220,8 +233,9 @@ def baselines(subject: ProblemSubject) -> str:
         if (off > error and (nothing or i == 0)) or (nothing and off < -error):
             raise Fault(f"{name!r}: loss {told.loss:.4g}; the best constant earns {earned:.4g}")
         if nothing and abs(told.score - numbers["score"]) > SIGMAS / 2 / len(losses_B) ** 0.5:
-            raise Fault(f"{name!r}: score {told.score:.4g}; the best constant's is "
-                        f"{numbers['score']:.4g}")  # fmt: skip
+            raise Fault(
+                f"{name!r}: score {told.score:.4g}; the best constant's is {numbers['score']:.4g}"
+            )
     if numbers["share_learned"] > SHARE_OF_NOTHING:
         raise Fault(f"the best constant has share_learned = {numbers['share_learned']:.3g}")
     if subject.problem.solved(numbers):
@@ -261,11 +275,14 @@ def anchors_scored(subject: ProblemSubject) -> str:
     every_B = torch.arange(batch.weights.shape[1])
     for step_B in anchors:
         if step_B.shape != every_B.shape or step_B.is_floating_point():
-            raise Fault(f"an anchor is {step_B.dtype} {list(step_B.shape)}, not whole "
-                        f"{list(every_B.shape)}")  # fmt: skip
+            raise Fault(
+                f"an anchor is {step_B.dtype} {list(step_B.shape)}, not whole {list(every_B.shape)}"
+            )
         if step_B.min() < 1 or step_B.max() > len(batch.weights):
-            raise Fault(f"anchors go from {int(step_B.min())} to {int(step_B.max())}, not 1 to "
-                        f"{len(batch.weights)}")  # fmt: skip
+            raise Fault(
+                f"anchors go from {int(step_B.min())} to {int(step_B.max())}, not 1 to "
+                f"{len(batch.weights)}"
+            )
         if not (batch.weights[step_B - 1, every_B] > 0).all():
             raise Fault("an anchor lies where nothing is scored")
     return f"{len(anchors)}"
@@ -311,8 +328,10 @@ def lags_needed(subject: ProblemSubject) -> str:
             raise NotApplicable("every step is needed")
         share = needed.explained(inputs_Bnf, target_BD)
         if share is None or lags_Bn.shape[1] > needed.MOST:
-            raise NotApplicable("too much is needed to compare sequences that show the same; a "
-                                "shorter length may do")  # fmt: skip
+            raise NotApplicable(
+                "too much is needed to compare sequences that show the same; a "
+                "shorter length may do"
+            )
         if share < needed.ALL:
             raise Fault(f"what is shown at the needed lags decides {share:.0%} of the target")
         for k in range(lags_Bn.shape[1]):
@@ -331,8 +350,10 @@ def _check_that_it_matters(k: int, inputs_Bnf: Tensor, target_BD: Tensor) -> Non
     if without is None or alone is None or without < needed.ALL:
         return
     if alone < needed.chance(target_BD) + TELLS:
-        raise Fault(f"need {k + 1} of {inputs_Bnf.shape[1]} is none: without it the others decide "
-                    f"{without:.0%} of the target")  # fmt: skip
+        raise Fault(
+            f"need {k + 1} of {inputs_Bnf.shape[1]} is none: without it the others decide "
+            f"{without:.0%} of the target"
+        )
 
 
 @check(

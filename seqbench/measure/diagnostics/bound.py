@@ -51,8 +51,9 @@ class FlowBound:
         )
         names = ("flow", "demanded by the slope", "demanded by the ideal")
         panels = (*(Panel(quantity=name) for name in names), Panel(quantity="room", lines=(0.0,)))
-        return [Picture(title="Flow and what credit demands", caption=caption, panels=panels,
-                        y="log10")]  # fmt: skip
+        return [
+            Picture(title="Flow and what credit demands", caption=caption, panels=panels, y="log10")
+        ]
 
     def __call__(self, moment: Moment) -> dict[str, float]:
         """Over the probe batch."""

@@ -86,12 +86,17 @@ class Sensitivity:
         if not parameters:
             return {}
         with measuring(stack), torch.enable_grad():
-            sizes = pd.Series({
-                step: _log10_mean(
-                    [self._size(stack, one, parameters) for one in inputs_TBI[:step].split(1, 1)]
-                )
-                for step in steps
-            })  # fmt: skip
+            sizes = pd.Series(
+                {
+                    step: _log10_mean(
+                        [
+                            self._size(stack, one, parameters)
+                            for one in inputs_TBI[:step].split(1, 1)
+                        ]
+                    )
+                    for step in steps
+                }
+            )
         return {"log10 size after steps": sizes, "growth": sizes.iloc[-1] - sizes.iloc[0]}
 
     def _size(self, stack: torch.nn.Module, inputs_T1I: Tensor, parameters: list[Tensor]) -> float:

@@ -73,8 +73,9 @@ def draw(rows: pd.DataFrame, labels: list[str]) -> mpl.Figure:
         ax.plot(reference["evaluated_length"], reference["baseline_score"], color=GREY, lw=1.0)
         ax.axvline(length, color=GREY, lw=1.0, ls=":")
         for (cell, _), trial in here.groupby(["cell", "seed"], sort=False):
-            ax.plot(trial["evaluated_length"], trial["score"], marker="o", ms=3, lw=1.1,
-                    **looks[cell])  # fmt: skip
+            ax.plot(
+                trial["evaluated_length"], trial["score"], marker="o", ms=3, lw=1.1, **looks[cell]
+            )
         ax.set_title(f"trained at T = {length}")
         ax.set_xscale("log")
         ax.set_xticks(reference["evaluated_length"], map(str, reference["evaluated_length"]))
