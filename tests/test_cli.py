@@ -88,6 +88,7 @@ def test_from_card_to_report(card, tmp_path):
     assert list(results.flow.columns) == [
         "cell", "length", "seed", "step", "source", "anchor", "layer", "time", "lag", "state",
         "log10_norm", "log10_p10", "log10_p90", "n_zero", "n_nonfinite",
+        "whitened", "whitened_p10", "whitened_p90", "whitened_zero",
     ]  # fmt: skip
     keys = ["cell", "length", "seed", "step", "source", "anchor", "layer", "lag", "state"]
     assert not results.flow.duplicated(keys).any()
@@ -109,11 +110,11 @@ def check_report_against_data(table, results):
         flow = results.flow
         flow = flow[(flow.cell == cell) & (flow.length == length) & (flow.source == "output")]
         flow = flow[(flow.state == "all") & (flow.anchor == length) & (flow.step == 0)]
-        by_lag = flow.pivot(index="lag", columns="seed", values="log10_norm")
+        by_lag = flow[flow.lag > 0].pivot(index="lag", columns="seed", values="whitened")
         half_lives = []
         for seed in by_lag:  # the first lag with S <= -log10 2, on a fine grid between lags
-            fine = np.linspace(0, length, 100_001)
-            s = np.interp(fine, by_lag.index, by_lag[seed] - by_lag[seed][0])
+            fine = np.linspace(1, length, 100_001)
+            s = np.interp(fine, by_lag.index, by_lag[seed] - by_lag[seed][1])
             below = np.flatnonzero(s <= -np.log10(2))
             half_lives.append(fine[below[0]] if len(below) else np.inf)
         assert row.half_life_start == pytest.approx(np.median(half_lives), abs=1e-3)

@@ -296,6 +296,7 @@ def anchors_scored(subject: ProblemSubject) -> str:
 )
 def lags_inside(subject: ProblemSubject) -> str:
     """0 to anchor - 1."""
+    _refuse_what_is_shown_at_once(subject)
     anchors = subject.problem.anchors(subject.many)
     each = subject.problem.needed_lags(subject.many)
     if len(each) != len(anchors):
@@ -317,6 +318,7 @@ def lags_inside(subject: ProblemSubject) -> str:
 )
 def lags_needed(subject: ProblemSubject) -> str:
     """Whether what is shown at the needed lags, and nothing else, decides the target."""
+    _refuse_what_is_shown_at_once(subject)
     batch, told = subject.many, []
     each = zip(subject.problem.anchors(batch), subject.problem.needed_lags(batch), strict=True)
     for step_B, lags_Bn in each:
@@ -338,6 +340,11 @@ def lags_needed(subject: ProblemSubject) -> str:
             _check_that_it_matters(k, inputs_Bnf, target_BD)
         told.append(f"{share:.1%}")
     return f"they decide {', '.join(told)} of the target"
+
+
+def _refuse_what_is_shown_at_once(subject: ProblemSubject) -> None:
+    if len(subject.many.inputs) == 1:
+        raise NotApplicable("all is shown at one step; for a network in depth, lags are layers")
 
 
 def _check_that_it_matters(k: int, inputs_Bnf: Tensor, target_BD: Tensor) -> None:

@@ -8,7 +8,7 @@ from seqbench import InputError, load
 from seqbench import run as run_task
 from seqbench.card import task as cards
 from seqbench.engine.cut import Cut
-from seqbench.models.recurrent import build
+from seqbench.models.recurrent import Stack, build
 from seqbench.problems.adding import Adding
 from seqbench.problems.copy import Copy
 from seqbench.problems.mqar import MQAR
@@ -78,7 +78,7 @@ def test_tokens_are_embedded_by_the_model_which_learns_the_vectors():
     model = model_for(problem)
     assert model.stack.embedding.weight.shape == (20, 8)
     tokens = torch.tensor([[3], [5]])
-    expected = model.stack.layers[0](model.stack.embedding.weight[tokens])[0]
+    expected = Stack(list(model.stack.layers))(model.stack.embedding.weight[tokens])[0]
     assert torch.equal(model.stack(tokens)[0], expected)
 
 
