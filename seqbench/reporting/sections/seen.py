@@ -173,4 +173,5 @@ def _value(value: object) -> str:
 
 
 def kind(one: Intervention) -> str:
+    """The name of the class that was intervened on, without where it comes from."""
     return one.use.rpartition(":")[2]
