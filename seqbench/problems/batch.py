@@ -102,6 +102,12 @@ class Problem(Protocol):
         """For each anchor the lags at which what it needs was shown, [B, n]."""
 
 
+def missing(problem: Any) -> list[str]:
+    """What `Problem` asks for and this object has not."""
+    asked = [*Problem.__annotations__, *vars(Problem)]
+    return [name for name in asked if not name.startswith("_") and not hasattr(problem, name)]
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a problem may offer besides: attributes and methods of these names, all optional.

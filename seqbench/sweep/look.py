@@ -14,7 +14,7 @@ from seqbench.card.tables import Cell
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics import instruments
-from seqbench.problems.batch import Problem
+from seqbench.problems.batch import Problem, missing
 from seqbench.sweep import provenance
 from seqbench.sweep.executors.messages import Message
 from seqbench.sweep.widths import matched
@@ -93,21 +93,10 @@ def look(task: Task, reference: Cell, found: Findings) -> Iterator[None]:
 def _problem(trial: Trial) -> Problem:
     """Made, and able to say of itself what the suite asks of a problem."""
     problem: Problem = _made("problem", make_problem, trial)
-    needed = (
-        "input_size",
-        "output_size",
-        "steps",
-        "baselines",
-        "sample",
-        "loss",
-        "score",
-        "solved",
-    )
-    missing = [name for name in needed if not hasattr(problem, name)]
-    if missing:
+    if lacking := missing(problem):
         raise InputError(
-            f"problem.name = {trial.problem.name!r} is no problem: it has no {missing[0]}\n"
-            "allowed: a class as docs/adding-a-problem.md says"
+            f"problem.name = {trial.problem.name!r} is no problem: it has no {', '.join(lacking)}\n"
+            "allowed: a class as docs/adding-a-problem.md says; seqbench check-problem says more"
         )
     return problem
 

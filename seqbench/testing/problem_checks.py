@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqbench.errors import InputError
-from seqbench.problems.batch import Batch
+from seqbench.problems.batch import Batch, missing
 from seqbench.testing import needs as needed
 from seqbench.testing.checks.subject import Fault, NotApplicable, check
 from seqbench.testing.problem_subject import ProblemSubject
@@ -33,21 +33,9 @@ LONGEST_SHORTEST = 1000  # a problem that takes none of 1..this has no lengths
 def construction(subject: ProblemSubject) -> str:
     """MyProblem(length) has what a problem must have."""
     problem = subject.problem
-    names = (
-        "input_size",
-        "output_size",
-        "steps",
-        "baselines",
-        "sample",
-        "loss",
-        "score",
-        "solved",
-        "anchors",
-        "needed_lags",
-    )
-    missing = [name for name in names if not hasattr(problem, name)]
-    if missing:
-        raise Fault(f"it has no {', '.join(missing)}")
+    lacking = missing(problem)
+    if lacking:
+        raise Fault(f"it has no {', '.join(lacking)}")
     if not problem.baselines:
         raise Fault("it has no baseline")
     shown = (
