@@ -39,7 +39,7 @@ def main() -> None:
 def seconds_a_step(trial: Trial) -> float:
     """CPU seconds of one training step, after a first one."""
     problem = loop.make_problem(trial)
-    one = loop._Run(trial, problem, loop.make_model(trial, problem), torch.device("cpu"))
+    one = loop.Run(trial, problem, loop.make_model(trial, problem), torch.device("cpu"))
     count = max(STEPS, SEQUENCES // trial.training.batch_size)
     one.step(1)
     started = time.process_time()

@@ -55,7 +55,7 @@ def _pass_against_step(trial: Trial, work: str, quick: bool) -> Row:
     with reproducible("cpu"):
         problem = make_problem(trial)
         model = training.make_model(trial, problem)
-        run = training._Run(trial, problem, model, torch.device("cpu"))
+        run = training.Run(trial, problem, model, torch.device("cpu"))
         boundaries = trial.recording.boundaries
         taken = interleaved(
             {

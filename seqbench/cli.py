@@ -111,7 +111,7 @@ def run(
     )
     sweep.check_device(device)
     if dry_run:
-        _show_plan(planned)
+        _show_plan(planned, workers, device)
         return
     _say_what_is_imported(planned)
     _say_what_is_finished(planned)
@@ -428,16 +428,27 @@ def _settings(
     return changes
 
 
-def _show_plan(planned: Plan) -> None:
-    from seqbench.sweep.progress import name
+def _show_plan(planned: Plan, workers: int | None, device: str) -> None:
+    from seqbench.sweep import timing
+    from seqbench.sweep.progress import duration, name
+    from seqbench.sweep.run import at_a_time, check_workers
 
-    if planned.first:
-        _show_plan(planned.first)
-    total, missing = len(planned.task.trials()), len(planned.missing)
-    counts = f"{total} trials, {total - missing} finished, {missing} to run"
-    print(f"{planned.task.name}: {counts}, into {planned.path}")
-    for trial in planned.missing:
-        print(f"  {name(trial)}: at most {trial.training.steps:,} steps")
+    check_workers(workers)
+    phases = timing.phases(planned)
+    missing = [trial for phase in phases for trial in phase.missing]
+    at_once = at_a_time(workers, missing)
+    _busy("timing a few steps, an evaluation and a record of each cell and length")
+    costs = timing.costs(missing, at_once, device)
+    for phase in phases:
+        total, count = len(phase.task.trials()), len(phase.missing)
+        counts = f"{total} trials, {total - count} finished, {count} to run"
+        print(f"{phase.task.name}: {counts}, into {phase.path}")
+        for trial in phase.missing:
+            cost = costs.get(timing.kind(trial))
+            time = f", {duration(cost.whole(trial))}" if cost else ""
+            print(f"  {name(trial)}: at most {trial.training.steps:,} steps{time}")
+    for line in timing.lines(planned, costs, at_once):
+        print(line)
 
 
 def _without_result(planned: Plan) -> int:

@@ -284,6 +284,13 @@ class Recording(Table):
     def _distinct_labels(cls, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
         return labels_differ(diagnostics, "diagnostics")
 
+    def steps(self, budget: int) -> set[int]:
+        """0, 10, 30, 100, 300, ... and every `every`, up to the last step."""
+        thin = {scale * 10**power for power in range(1, len(str(budget)) + 1) for scale in (1, 3)}
+        return {
+            step for step in {0, budget, *thin, *range(0, budget, self.every)} if step <= budget
+        }
+
 
 def labels_differ(entries: list, what: str) -> list:
     """The entries, whose labels must be different ones."""

@@ -19,6 +19,7 @@ from rich.text import Text
 from seqbench.card.status import Status
 from seqbench.card.task import Trial
 from seqbench.errors import printable
+from seqbench.sweep.forecast import Forecast
 
 TICK = 0.25  # seconds between two looks of the clock
 HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
@@ -55,15 +56,13 @@ class Display:
     """Plain lines on stderr; a base for the live one, which shows the same things.
 
     Args:
-        total: how many trials there are to run.
-        work: their sizes summed, for the time left.
+        forecast: of the trials that there are to run.
     """
 
     says_time_left = True
 
-    def __init__(self, total: int, work: float) -> None:
-        self.total, self.work = total, work
-        self.done, self.work_done, self.work_spared = 0, 0.0, 0.0
+    def __init__(self, forecast: Forecast) -> None:
+        self.forecast, self.total, self.done = forecast, len(forecast.waiting), 0
         self.running: dict[str, _Running] = {}
         self.started = self.spoken = time.monotonic()
         self.waiting = False
@@ -89,20 +88,20 @@ class Display:
         """A trial has begun."""
         with self.lock:
             self.running[trial.folder] = _Running(trial)
+            self.forecast.start(trial)
 
     def step(self, trial: Trial, step: int, loss: float) -> None:
         """A trial has been evaluated."""
         with self.lock:
             self.running[trial.folder] = _Running(trial, step, loss)
+            self.forecast.step(trial, step)
 
     def finish(self, trial: Trial, summary: dict[str, Any]) -> None:
         """A trial has ended."""
         with self.lock:
             self.running.pop(trial.folder, None)
+            self.forecast.end(trial)
             self.done += 1
-            steps = summary.get("steps") or 0
-            self.work_done += size(trial, steps)
-            self.work_spared += size(trial) - size(trial, steps)
             seconds = summary.get("seconds")
             took = f" ({duration(seconds)})" if seconds else ""
             more = self.says_time_left and self.done < self.total
@@ -115,11 +114,13 @@ class Display:
         if time.monotonic() - self.spoken > HEARTBEAT:
             for one in self.running.values():
                 self.say(f"        {name(one.trial)}: {progress_of(one)}")
+            self.say(f"        {self.time_left()}")
 
     def spare(self, trial: Trial) -> None:
         """A trial need not be run after all."""
         with self.lock:
-            self.total, self.work = self.total - 1, self.work - size(trial)
+            self.forecast.end(trial)
+            self.total -= 1
 
     def wait(self, count: int) -> None:
         """All that is left is being run by another command."""
@@ -135,14 +136,10 @@ class Display:
 
     def time_left(self) -> str:
         """An upper bound: a trial that is solved early ends early."""
-        done = self.work_done + sum(size(one.trial, one.step) for one in self.running.values())
-        elapsed = time.monotonic() - self.started
         if self.done == self.total:
-            return f"in {duration(elapsed)}"
-        if done <= 0 or elapsed < 5:
-            return "time left: not known yet"
-        left = max(0.0, self.work - self.work_spared - done)
-        return f"at most {duration(elapsed * left / done)} left"
+            return f"in {duration(time.monotonic() - self.started)}"
+        left = self.forecast.left()
+        return "time left: not known yet" if left is None else f"at most {duration(left)} left"
 
 
 def size(trial: Trial, steps: int | None = None) -> float:
@@ -161,15 +158,15 @@ class LiveDisplay(Display):
 
     says_time_left = False  # the bar does
 
-    def __init__(self, total: int, work: float) -> None:
-        super().__init__(total, work)
+    def __init__(self, forecast: Forecast) -> None:
+        super().__init__(forecast)
         self.bar = Progress(
             TextColumn("trials"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
         )
-        self.bar_task = self.bar.add_task("trials", total=total, left="")
+        self.bar_task = self.bar.add_task("trials", total=self.total, left="")
         self.console = Console(stderr=True)
         # Refreshed by the clock alone: lines and display can't get into each other's way.
         self.live = Live(console=self.console, get_renderable=self.render, auto_refresh=False)
@@ -209,8 +206,8 @@ class Silent(Display):
         """Not said."""
 
 
-def display(total: int, work: float, quiet: bool = False) -> Display:
+def display(forecast: Forecast, quiet: bool = False) -> Display:
     """The right one for where stderr goes."""
     if quiet:
-        return Silent(total, work)
-    return (LiveDisplay if sys.stderr.isatty() else Display)(total, work)
+        return Silent(forecast)
+    return (LiveDisplay if sys.stderr.isatty() else Display)(forecast)

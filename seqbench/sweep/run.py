@@ -6,9 +6,8 @@ runs only what is missing.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,17 @@ from seqbench.analysis import rates
 from seqbench.card.extend import merge
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
-from seqbench.sweep import tuning
+from seqbench.sweep import timing, tuning
 from seqbench.sweep.claims import Claims
 from seqbench.sweep.executors import Event, Executor, Finished, Job, Started, Stepped
 from seqbench.sweep.executors.here import Here
-from seqbench.sweep.executors.processes import Processes
+from seqbench.sweep.executors.processes import Processes, can_start, cores
+from seqbench.sweep.forecast import Cost, Forecast
 from seqbench.sweep.plan import Plan, lay_out, plan
-from seqbench.sweep.progress import Display, display, say, size
+from seqbench.sweep.progress import Display, display, say
 
 PATIENCE = 1.0  # seconds between two looks at what another command is running
+WORTH = 300  # training steps of a trial that is timed before: that costs as much as about 20
 
 
 def run(
@@ -77,11 +78,13 @@ def carry_out(
     device: str = "cpu",
     quiet: bool = False,
     timeout: float | None = None,
+    costs: Mapping[str, Cost] | None = None,
 ) -> results.Results:
     """Run what a plan says is missing, learning rates first, and open the run.
 
     Args:
         timeout: seconds after which a trial is ended as an error; None: never.
+        costs: what kinds of trials cost, where that was timed before.
 
     Raises:
         InputError: no such device, or the folder can't be written.
@@ -89,19 +92,39 @@ def carry_out(
     """
     device = check_device(device)
     check_workers(workers)
+    if costs is None:
+        costs = {} if quiet else forecast_costs(planned, workers, device)
     if planned.first:
-        best = choose_rates(planned, workers, timeout, device, quiet)
+        best = choose_rates(planned, workers, timeout, device, quiet, costs)
         planned = lay_out(planned.path, tuning.with_rates(planned.task, best), planned.shard)
     for fault in planned.damaged:
         say(f"{str(fault).splitlines()[0]}; the trial is run again, its files are kept beside it")
     if planned.missing or results.read_task(planned.path) != planned.stored:
         with writing(planned.path):
-            _run_missing(planned, workers, timeout, device, quiet)
+            _run_missing(planned, workers, timeout, device, quiet, costs)
     return results.load(planned.path)
 
 
+def forecast_costs(planned: Plan, workers: int | None, device: str) -> dict[str, Cost]:
+    """What kinds of trials cost, of those that are worth the time to find out; says what comes of
+    it."""
+    missing = [trial for phase in timing.phases(planned) for trial in phase.missing]
+    at_once = at_a_time(workers, missing)
+    worth = [trial for trial in missing if trial.training.steps >= WORTH]
+    found = timing.costs(worth, at_once, device)
+    if found:
+        for line in timing.lines(planned, found, at_once):
+            say(line)
+    return found
+
+
 def choose_rates(
-    planned: Plan, workers: int | None, timeout: float | None, device: str, quiet: bool
+    planned: Plan,
+    workers: int | None,
+    timeout: float | None,
+    device: str,
+    quiet: bool,
+    costs: Mapping[str, Cost],
 ) -> dict[str, float]:
     """Run the grid of learning rates, wider where the best one lies at its edge: cell -> rate."""
     first, told = planned.first, "first the learning rates"
@@ -111,7 +134,9 @@ def choose_rates(
             tried = ", ".join(f"{rate:g}" for rate in values)
             count = len(first.missing)
             say(f"{told}, of {tried}: {count} trials")
-        opened = carry_out(first, workers=workers, device=device, quiet=quiet, timeout=timeout)
+        opened = carry_out(
+            first, workers=workers, device=device, quiet=quiet, timeout=timeout, costs=costs
+        )
         found = rates.table(opened)
         wider = tuning.widened(planned.task, found)
         first = lay_out(planned.path / results.TUNING, wider) if wider else None
@@ -133,13 +158,19 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _run_missing(
-    planned: Plan, workers: int | None, timeout: float | None, device: str, quiet: bool
+    planned: Plan,
+    workers: int | None,
+    timeout: float | None,
+    device: str,
+    quiet: bool,
+    costs: Mapping[str, Cost],
 ) -> None:
     planned.path.mkdir(parents=True, exist_ok=True)
     with Claims(planned.path) as claims:
         make_folder(planned, claims)
         missing = planned.missing
-        with display(len(missing), sum(map(size, missing)), quiet) as shown:
+        forecast = Forecast(missing, costs, at_a_time(workers, missing))
+        with display(forecast, quiet) as shown:
             while missing:
                 elsewhere: list[Trial] = []
                 for executor, trials in executors(missing, workers, timeout):
@@ -222,6 +253,11 @@ def check_workers(workers: int | None) -> None:
         raise InputError(f"--workers {workers}\nallowed: 1 or more")
 
 
+def at_a_time(workers: int | None, trials: Sequence[Trial]) -> int:
+    """How many of these trials are run at a time."""
+    return max(1, min(workers or cores(), len(trials)))
+
+
 def make_folder(planned: Plan, claims: Claims) -> None:
     """Write the run's task.toml, which also shows that the folder can be written."""
     with claims.task():
@@ -230,14 +266,6 @@ def make_folder(planned: Plan, claims: Claims) -> None:
         whole = merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
         results.write_task(planned.path, whole)
     (planned.path / "trials").mkdir(exist_ok=True)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def executors(
@@ -250,11 +278,6 @@ def executors(
         given = isinstance(trial.cell.source, type) or not can_start()
         (here if given else away).append(trial)
     if away:
-        yield Processes(min(workers or cores(), len(away)), timeout), away
+        yield Processes(at_a_time(workers, away), timeout), away
     if here:
         yield Here(), here
-
-
-def can_start() -> bool:
-    """Whether this system can start worker processes as we do."""
-    return hasattr(os, "fork")

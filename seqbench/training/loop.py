@@ -106,7 +106,7 @@ def train(trial: Trial, *, device: str = "cpu") -> Steps:
         problem = make_problem(trial)
         model = make_model(trial, problem).to(device)
         torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
-        return (yield from _Run(trial, problem, model, torch.device(device)).finish())
+        return (yield from Run(trial, problem, model, torch.device(device)).finish())
 
 
 def run(trial: Trial, *, device: str = "cpu") -> Outcome:
@@ -118,12 +118,6 @@ def run(trial: Trial, *, device: str = "cpu") -> Outcome:
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
-
-
-def recording_steps(every: int, steps: int) -> set[int]:
-    """0, 10, 30, 100, 300, ... and every `every`, up to the last step."""
-    thin = {scale * 10**power for power in range(1, len(str(steps)) + 1) for scale in (1, 3)}
-    return {step for step in {0, steps, *thin, *range(0, steps, every)} if step <= steps}
 
 
 @dataclass
@@ -140,7 +134,9 @@ class _Watch:
     before: tuple[int, dict[str, Tensor]] | None = None  # last evaluation: step, parameters
 
 
-class _Run:
+class Run:
+    """A trial under way: its model, its batches, and what has been seen of it so far."""
+
     def __init__(self, trial: Trial, problem: Problem, model: Model, device: torch.device) -> None:
         self.trial, self.problem, self.model, self.device = trial, problem, model, device
         self.optimizer = make_optimizer(model.parameters(), trial)
@@ -159,7 +155,7 @@ class _Run:
     def finish(self) -> Steps:
         """Train until solved, diverged or out of budget."""
         started, training = time.perf_counter(), self.trial.training
-        record_at = recording_steps(self.trial.recording.every, training.steps)
+        record_at = self.trial.recording.steps(training.steps)
         step = 0
         while True:
             if step % training.eval_every == 0 or step == training.steps or self.over():

@@ -69,7 +69,7 @@ def test_the_gradient_of_a_learned_start_is_that_of_one_graph():
     trial = trial_of("lstm", **{"training.segment": 3})
     problem = training.make_problem(trial)
     model = training.make_model(trial, problem)
-    one = training._Run(trial, problem, model, torch.device("cpu"))
+    one = training.Run(trial, problem, model, torch.device("cpu"))
     one.optimizer.step = lambda: None
     batch = problem.sample(8, torch.Generator().manual_seed(1))
     one.batches.next = lambda: batch

@@ -361,7 +361,7 @@ def test_a_cells_own_clip_bounds_the_step(card, tmp_path):
             problem = loop.make_problem(trial)
             model = loop.make_model(trial, problem)
             before = nn.utils.parameters_to_vector(model.parameters()).detach()
-            loop._Run(trial, problem, model, torch.device("cpu")).step(1)
+            loop.Run(trial, problem, model, torch.device("cpu")).step(1)
             return (nn.utils.parameters_to_vector(model.parameters()) - before).norm().item()
 
     assert moved(1e-3) == pytest.approx(1e-3, rel=1e-2)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from seqbench.card import task as cards
+from seqbench.card.tables import Recording
 from seqbench.engine.cut import Cut
 from seqbench.problems.adding import Adding
 from seqbench.sweep.check import resolve
@@ -151,7 +152,7 @@ def test_the_training_loss_and_gradient_are_the_plain_ones(problem):
 
 
 def test_records_at_the_scheduled_steps_and_at_the_end():
-    assert training.recording_steps(500, 1200) == {0, 10, 30, 100, 300, 500, 1000, 1200}
+    assert Recording(every=500).steps(1200) == {0, 10, 30, 100, 300, 500, 1000, 1200}
     assert run(make()).flow.step.unique().tolist() == [0, 10, 20, 30, 40]
 
 

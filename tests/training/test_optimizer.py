@@ -68,7 +68,7 @@ def test_a_trial_with_a_schedule_takes_its_steps_with_it():
     problem = training.make_problem(trial)
     torch.manual_seed(0)
     model = training.make_model(of(trial, nn.GRU), problem)
-    one = training._Run(trial, problem, model, torch.device("cpu"))
+    one = training.Run(trial, problem, model, torch.device("cpu"))
     for step in range(1, 5):
         before = [p.detach().clone() for p in model.parameters()]
         one.step(step)
@@ -156,7 +156,7 @@ def test_training_stops_when_so_many_sequences_in_a_row_were_right():
 
 
 def test_without_the_option_no_sequence_is_looked_at_twice(monkeypatch):
-    monkeypatch.delattr(training._Run, "count_right")
+    monkeypatch.delattr(training.Run, "count_right")
     assert isinstance(training.run(make()).curves, pd.DataFrame)
 
 

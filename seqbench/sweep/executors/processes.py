@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -33,10 +34,13 @@ class Processes:
     Args:
         count: how many at a time.
         timeout: seconds after which a trial is ended as an error; None: never.
+        function: what they do; takes the request of a job, its last message has "record".
     """
 
-    def __init__(self, count: int, timeout: float | None = None) -> None:
-        self.count, self.timeout = count, timeout
+    def __init__(
+        self, count: int, timeout: float | None = None, function: str = "seqbench.sweep.worker:work"
+    ) -> None:
+        self.count, self.timeout, self.function = count, timeout, function
         self.attempts: list[_Attempt] = []
         self.selector = selectors.DefaultSelector()
 
@@ -58,7 +62,7 @@ class Processes:
                 self._end(attempt)
 
     def _start(self, job: Job, number: int) -> None:
-        child = Child("seqbench.sweep.worker:work", request(job), fresh=job.device == "cuda")
+        child = Child(self.function, request(job), fresh=job.device == "cuda")
         deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
         attempt = _Attempt(job, number, child, deadline)
         self.attempts.append(attempt)
@@ -104,3 +108,16 @@ class Processes:
 def _failed(job: Job, error: str) -> Finished:
     record: dict[str, Any] = {"summary": {"status": "error", "error": error}}
     return Finished(job, record | {"versions": provenance.versions()})
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def can_start() -> bool:
+    """Whether this system can start worker processes as we do."""
+    return hasattr(os, "fork")
