@@ -11,7 +11,6 @@ from seqbench.sweep import forecast, timing
 from seqbench.sweep.check import resolve
 from seqbench.sweep.forecast import Cost, Forecast, kind, makespan
 from seqbench.training import loop
-from seqbench.training.batches import make_problem
 from seqbench.training.timing import timed
 
 CARD = """
