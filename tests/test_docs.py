@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import seqbench
 from seqbench.card import task as cards
 from seqbench.problems import BUNDLED
 
@@ -47,7 +48,8 @@ def run(words, where):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_examples(page, tmp_path):
+def test_examples(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     script = ""
     for language, more, text in FENCE.findall(page.read_text()):
         if language == "python" and "file=" in more:
@@ -56,8 +58,10 @@ def test_examples(page, tmp_path):
             script += text
         elif language == "toml" and "[project" not in text:
             (tmp_path / "card.toml").write_text(text)
-            cards.load(str(tmp_path / "card.toml"))
-            run([sys.executable, "-m", "seqbench", "run", "card.toml", *FEWER], tmp_path)
+            fewer = {"training.eval_size": 20}
+            if "[tuning]" in text:
+                fewer |= {"tuning.seeds": 1, "tuning.widen": 0}
+            seqbench.run("card.toml", steps=2, seeds=1, overrides=fewer)
         elif language == "sh":
             for line in text.splitlines():
                 words = shlex.split(line, comments=True)
