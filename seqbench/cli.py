@@ -161,7 +161,7 @@ def _stopping_once() -> Iterator[None]:
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write it.", show_default="RUN/report")
+        Path | None, typer.Option(help="Where to write it.", show_default="report, in the run")
     ] = None,
     sections: Annotated[
         list[str] | None,
@@ -170,14 +170,18 @@ def report(
     latex: Annotated[
         bool, typer.Option("--latex", help="Tables in LaTeX and figures as PDF too.")
     ] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="Figures as SVG too.")] = False,
 ) -> None:
-    """Write a page, tables and figures that compare the cells of one run or several."""
+    """Write a page, tables and figures that compare the cells of one run or several.
+
+    Runs of one problem share a page; runs of several problems get a page each, and one over all.
+    """
     from seqbench import load
     from seqbench import report as write
 
     opened = [load(path) for path in runs]
     _busy(f"drawing tables and figures of {sum(len(one.trials) for one in opened)} trials")
-    print(write(opened, out, sections=sections or [], latex=latex))
+    print(write(opened, out, sections=sections or [], latex=latex, svg=svg))
 
 
 @app.command()
@@ -357,14 +361,14 @@ def status(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, problems, cells or diagnostics.")] = "",
+    what: Annotated[str, typer.Argument(help="tasks, problems, cells, ...: one kind.")] = "",
 ) -> None:
     """What there is by name."""
     from seqbench import plugins
     from seqbench.card import task as cards
     from seqbench.problems import group
 
-    kinds = ("tasks", "problems", "cells", "diagnostics")
+    kinds = ("tasks", "problems", "cells", "diagnostics", "sections")
     if what and what not in kinds:
         raise InputError(f"list {what}\nallowed: {', '.join(kinds)}")
     for kind in [what] if what else kinds:

@@ -189,22 +189,33 @@ def solved_by_step(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)[columns]
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Interval:
-    """Spearman's, with a bootstrap interval over the pairs; NaN where one of them does not vary.
+def rank_correlation(
+    x: Sequence[float], y: Sequence[float], clusters: Sequence[object] | None = None
+) -> Interval:
+    """Spearman's, with a bootstrap interval; NaN where one of them does not vary.
 
-    Infinite values take their rank; pairs with a NaN are left out.
+    Infinite values take their rank; pairs with a NaN are left out. The same data give the same
+    interval.
+
+    Args:
+        clusters: which pairs belong together, and are drawn together (those of one cell); None:
+            each is drawn on its own. Fewer than LEAST clusters have no interval.
     """
     pairs = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
-    pairs = pairs[~np.isnan(pairs).any(1)]
+    known = ~np.isnan(pairs).any(1)
+    pairs = pairs[known]
     value = _spearman(pairs)
+    if math.isnan(value):
+        return Interval(value, math.nan, math.nan)
+    group = np.arange(len(known)) if clusters is None else pd.factorize(pd.Series(clusters))[0]
+    groups = [np.flatnonzero(group[known] == one) for one in np.unique(group[known])]
+    if clusters is not None and len(groups) < LEAST:
+        return Interval(value, math.nan, math.nan)
     generator = np.random.default_rng(0)
-    found = (
-        [_spearman(pairs[generator.integers(0, len(pairs), len(pairs))]) for _ in range(DRAWS)]
-        if len(pairs)
-        else []
-    )
+    drawn = (generator.integers(0, len(groups), len(groups)) for _ in range(DRAWS))
+    found = [_spearman(pairs[np.concatenate([groups[i] for i in draw])]) for draw in drawn]
     found = [one for one in found if not math.isnan(one)]
-    if math.isnan(value) or not found:
+    if not found:
         return Interval(value, math.nan, math.nan)
     tail = (1 - CONFIDENCE) / 2
     return Interval(value, *map(float, np.quantile(found, [tail, 1 - tail])))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
 
 from seqbench import plugins
 from seqbench.analysis.study import Study
 from seqbench.errors import InputError
-from seqbench.reporting.blocks import Chapter, Part, Section
-from seqbench.results import Results, load, write_atomically
+from seqbench.reporting.blocks import Document, Part, Section
+from seqbench.reporting.words import count
+from seqbench.results import Results, load
+from seqbench.results.together import by_problem
 
 __all__ = ["report"]
-
-FORMULA = tuple("=+-@\t\r")  # begins one in a spreadsheet
 
 
 def report(
@@ -25,17 +22,22 @@ def report(
     *,
     sections: Sequence[str | type] = (),
     latex: bool = False,
+    svg: bool = False,
 ) -> Path:
     """Write a page, its Markdown twin, tables and figures.
 
+    Runs of one problem share a page, their cells side by side. Runs of several problems get one
+    each, in a folder each, and a page over all of them that leads there.
+
     Args:
-        runs: a run, opened or its folder, or several: one page with a chapter each.
-        out: the folder; None: "report" in the first run's folder.
+        runs: a run, opened or its folder, or several.
+        out: the folder; None: "report" in the run's folder, or, of several, beside the first's.
         sections: further ones, after the bundled: classes, "module:Class" or "file.py:Class".
         latex: whether to write report.tex, tables/*.tex and figures/*.pdf too.
+        svg: whether to write figures/*.svg too.
 
     Returns:
-        The page, index.html; beside it report.md, tables/*.csv, figures/*.png and *.svg.
+        The page, index.html; beside it report.md, tables/*.csv, figures/*.png.
 
     Raises:
         InputError: no run there, no such section, or the folder can't be written.
@@ -47,22 +49,56 @@ def report(
         )
     shown = [*_bundled(), *map(_section, sections)]
     opened = [run if isinstance(run, Results) else load(run) for run in given]
-    folder = Path(out) if out is not None else opened[0].path / "report"
-    chapters = [
-        _chapter(name, Study(run), shown) for name, run in zip(_names(opened), opened, strict=True)
-    ]
+    first = opened[0].path if len(opened) == 1 else opened[0].path.parent
+    folder = Path(out) if out is not None else first / "report"
+    studies = {name: Study(run) for name, run in by_problem(opened).items()}
     try:
-        for part in (folder, folder / "tables", folder / "figures"):
-            part.mkdir(parents=True, exist_ok=True)
-        _write(chapters, folder)
-        if latex:
-            _write_latex(chapters, folder)
+        return _write(studies, folder, shown, {"latex": latex, "svg": svg})
     except OSError as error:
         raise InputError(
             f"--out {folder}: can't be written: {error.strerror or error}\n"
             "allowed: a folder that you may write to"
         ) from None
-    return folder / "index.html"
+
+
+def _write(
+    studies: Mapping[str, Study], folder: Path, sections: Sequence[Section], also: dict[str, bool]
+) -> Path:
+    from seqbench.reporting import overview, write  # matplotlib takes a second
+
+    if len(studies) == 1:
+        (study,) = studies.values()
+        return write.write(document(study, sections), folder, **also)
+    for name, study in studies.items():
+        one = document(study, sections, up=overview.TITLE)
+        write.write(one, folder / name, **also)
+    return write.write(overview.document(studies), folder, **also)
+
+
+def document(study: Study, sections: Sequence[Section], up: str = "") -> Document:
+    """A run's report, to be rendered.
+
+    Args:
+        up: the title of the page that it belongs to.
+    """
+    parts = [
+        Part(
+            section.title,
+            list(section.blocks(study)),
+            folded=getattr(section, "folded", False),
+            beside=getattr(section, "beside", False),
+        )
+        for section in sections
+    ]
+    task, seeds = study.task, study.comparison["seeds"]
+    low, high = int(seeds.min()), int(seeds.max())
+    n = count(high, "seed") if low == high else f"{low} to {high} seeds"
+    facts = (
+        f"T = {', '.join(map(str, task.lengths))}; n = {n} a cell and length; at "
+        f"most {task.training.steps:,} training steps."
+    )
+    shown = [part for part in parts if part.blocks]
+    return Document(task.name, task.description, facts, shown, up)
 
 
 def _bundled() -> list[Section]:
@@ -78,85 +114,3 @@ def _section(given: str | type) -> Section:
                 "allowed: a class with a title and blocks(study), see docs/adding-a-figure.md"
             )
     return cls()
-
-
-def _chapter(name: str, study: Study, sections: Sequence[Section]) -> Chapter:
-    parts = [
-        Part(
-            section.title,
-            list(section.blocks(study)),
-            folded=getattr(section, "folded", False),
-            beside=getattr(section, "beside", False),
-        )
-        for section in sections
-    ]
-    task = study.task
-    facts = (
-        f"T = {', '.join(map(str, task.lengths))}; n = {task.seeds} seeds a cell and length; at "
-        f"most {task.training.steps:,} training steps."
-    )
-    shown = [part for part in parts if part.blocks]
-    return Chapter(name, task.name, task.description, facts, shown)
-
-
-def _write(chapters: Sequence[Chapter], folder: Path) -> None:
-    """Everything, the page last."""
-    from seqbench.reporting import markdown, page, style, svg  # matplotlib takes a second
-
-    drawn: dict[str, svg.Pictures] = {}
-    for chapter in chapters:
-        for file, table in chapter.tables().items():
-            target = folder / "tables" / f"{file}.csv"
-            write_atomically(target, partial(written(table).to_csv, index=False))
-        for file, figure in chapter.figures().items():
-            with style.drawing():
-                pictures = svg.pictures(figure.draw(), file)
-            drawn[file] = pictures
-            _write_text(folder / "figures" / f"{file}.svg", pictures.svg)
-            target = folder / "figures" / f"{file}.png"
-            write_atomically(target, partial(Path.write_bytes, data=pictures.png))
-    _write_text(folder / "report.md", markdown.render(chapters))
-    _write_text(folder / "index.html", page.render(chapters, drawn))
-
-
-def _write_latex(chapters: Sequence[Chapter], folder: Path) -> None:
-    from seqbench.reporting import latex
-
-    text, tables = latex.render(chapters)
-    for file, table in tables.items():
-        _write_text(folder / "tables" / f"{file}.tex", table)
-    for chapter in chapters:
-        for file, figure in chapter.figures().items():
-            target = folder / "figures" / f"{file}.pdf"
-            write_atomically(target, partial(latex.save_pdf, figure.draw))
-    _write_text(folder / "report.tex", text)
-
-
-def written(table: pd.DataFrame) -> pd.DataFrame:
-    """As a file has it: a text that a spreadsheet would take for a formula begins with a '."""
-    texts = table.select_dtypes(include=["object", "string"]).columns
-    return table.assign(
-        **{
-            name: table[name].map(
-                lambda text: f"'{text}" if isinstance(text, str) and text[:1] in FORMULA else text
-            )
-            for name in texts
-        }
-    )
-
-
-def _write_text(target: Path, text: str) -> None:
-    write_atomically(target, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def _names(runs: list[Results]) -> list[str]:
-    """A name for each run's files: none for one alone; the task's, numbered where two share it."""
-    if len(runs) == 1:
-        return [""]
-    names: list[str] = []
-    for run in runs:
-        taken = sum(
-            name.rpartition("-run")[0] == run.task.name or name == run.task.name for name in names
-        )
-        names.append(run.task.name if not taken else f"{run.task.name}-run{taken + 1}")
-    return names

@@ -1,4 +1,4 @@
-"""What a report is made of: chapters (one a run) of sections of blocks.
+"""What a report is made of: a document of sections of blocks.
 
 A renderer knows these and nothing else; a section makes them and knows no format.
 """
@@ -33,6 +33,22 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Spark:
+    """Two lines as small as a word, in shares of its width and height from the lower left.
+
+    Attributes:
+        before, after: dashed and solid: (x, y), ascending in x.
+        band: from which x to which is shaded; None: nothing is.
+        level: the height of a dotted line; None: there is none.
+    """
+
+    before: Sequence[tuple[float, float]]
+    after: Sequence[tuple[float, float]]
+    band: tuple[float, float] | None = None
+    level: float | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One place of a table that says more than a word.
 
@@ -41,12 +57,16 @@ class Entry:
         detail: in small under it.
         hint: on demand, where a format can; else it is left to the tables that have it.
         value: what rows are sorted by.
+        link: the folder of the report that it leads to.
+        spark: a small picture under it, where a format can.
     """
 
     text: str
     detail: str = ""
     hint: str = ""
     value: float | None = None
+    link: str = ""
+    spark: Spark | None = None
 
     def __str__(self) -> str:
         return f"{self.text} {self.detail}".strip()
@@ -127,55 +147,60 @@ class Section(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A section of a chapter, its blocks made; the rest as in Section."""
+    """A section, its blocks made; the rest as in Section."""
 
     title: str
     blocks: Sequence[Block]
     folded: bool = False
     beside: bool = False
 
+    def leaves(self) -> Iterable[Text | Table | Figure]:
+        """Every block, those that are folded too."""
+        for block in self.blocks:
+            yield from block.blocks if isinstance(block, Fold) else [block]
+
 
 @dataclass(frozen=True)
-class Chapter:
-    """A run in a report.
+class Document:
+    """A report.
 
     Attributes:
-        name: of its files and its place on the page; "" where it is the only one.
         title: the task's.
-        lead: what the task is about.
+        lead: what it is about.
         facts: lengths, seeds and budget, for captions that stand alone.
         parts: its sections.
+        up: the page that it belongs to; "": none.
     """
 
-    name: str
     title: str
     lead: str
     facts: str
     parts: Sequence[Part]
-
-    @property
-    def id(self) -> str:
-        """Its place on the page."""
-        return self.name or self.title
-
-    def file(self, what: str) -> str:
-        """A file's name, without its suffix."""
-        return f"{self.name}-{what}" if self.name else what
+    up: str = ""
 
     def leaves(self) -> Iterable[Text | Table | Figure]:
         """Every block, those that are folded too."""
         for part in self.parts:
-            for block in part.blocks:
-                yield from block.blocks if isinstance(block, Fold) else [block]
+            yield from part.leaves()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is written as CSV: the file's name -> its table."""
         return {
-            self.file(block.name): block.frame
+            block.name: block.frame
             for block in self.leaves()
             if isinstance(block, Table) and block.frame is not None
         }
 
     def figures(self) -> dict[str, Figure]:
         """What is drawn: the file's name -> the figure."""
-        return {self.file(b.name): b for b in self.leaves() if isinstance(b, Figure)}
+        return {block.name: block for block in self.leaves() if isinstance(block, Figure)}
+
+    def seen(self) -> set[str]:
+        """The figures that are not in a folded section: those that Markdown shows."""
+        return {
+            block.name
+            for part in self.parts
+            if not part.folded
+            for block in part.blocks
+            if isinstance(block, Figure)
+        }

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from seqbench.reporting import style
-from seqbench.reporting.blocks import Chapter, Entry, Table
+from seqbench.reporting.blocks import Document, Entry, Table
 from seqbench.reporting.blocks import Figure as Drawn
 
 # TrueType, so that a publisher's check finds no Type 3 fonts; letters like those of Times.
@@ -124,30 +124,25 @@ def save_pdf(draw: Callable[[], Figure], target: Path) -> None:
         draw().savefig(target, format="pdf", metadata=metadata)
 
 
-def render(chapters: Sequence[Chapter]) -> tuple[str, dict[str, str]]:
+def render(document: Document) -> tuple[str, dict[str, str]]:
     """report.tex, and the tables that it takes in: file -> LaTeX."""
-    body, files = [PREAMBLE], {}
-    for chapter in chapters:
-        body.append(rf"\section*{{{plain(chapter.id)}}}")
-        for block in chapter.leaves():
-            if isinstance(block, Table) and block.heads:
-                file = chapter.file(block.name)
-                files[file] = table(block, f"{block.title}. {chapter.facts}", file)
-                body.append(rf"\input{{tables/{file}.tex}}")
-            elif isinstance(block, Drawn):
-                body += _figure(block, chapter)
-        body.append(r"\clearpage")
+    body, files = [PREAMBLE, rf"\section*{{{plain(document.title)}}}"], {}
+    for block in document.leaves():
+        if isinstance(block, Table) and block.heads:
+            files[block.name] = table(block, f"{block.title}. {document.facts}", block.name)
+            body.append(rf"\input{{tables/{block.name}.tex}}")
+        elif isinstance(block, Drawn):
+            body += _figure(block, document.facts)
     return "\n".join([*body, r"\end{document}", ""]), files
 
 
-def _figure(block: Drawn, chapter: Chapter) -> list[str]:
-    file = chapter.file(block.name)
+def _figure(block: Drawn, facts: str) -> list[str]:
     size = r"width=\linewidth,height=.8\textheight,keepaspectratio"
     return [
         r"\begin{figure}",
         r"\centering",
-        rf"\includegraphics[{size}]{{figures/{file}.pdf}}",
-        rf"\caption{{{plain(f'{block.title}. {block.caption} {chapter.facts}')}}}",
-        rf"\label{{fig:{file}}}",
+        rf"\includegraphics[{size}]{{figures/{block.name}.pdf}}",
+        rf"\caption{{{plain(f'{block.title}. {block.caption} {facts}')}}}",
+        rf"\label{{fig:{block.name}}}",
         r"\end{figure}",
     ]

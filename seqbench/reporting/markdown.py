@@ -1,57 +1,57 @@
-"""The same chapters as Markdown, for a repository's pages."""
+"""The same document as Markdown, for a repository's pages.
+
+Pictures of folded sections are on the page alone, so that a repository's reports stay small.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from urllib.parse import quote
 
-from seqbench.reporting.blocks import Block, Chapter, Figure, Fold, Table, Text
-from seqbench.reporting.words import join
+from seqbench.reporting.blocks import Block, Document, Entry, Figure, Fold, Table, Text
 
 SPECIAL = re.compile(r"([\\`*_$\[\]<>|])")
 
 
-def render(chapters: Sequence[Chapter]) -> str:
+def render(document: Document) -> str:
     """report.md."""
-    several = len(chapters) > 1
-    lines: list[str] = []
-    if several:
-        lines += [f"# {plain(join(dict.fromkeys(one.title for one in chapters)))}", ""]
-        lines += [f"- [{plain(one.id)}](#{_anchor(one.id)})" for one in chapters] + [""]
-    for chapter in chapters:
-        lines += _chapter(chapter, "##" if several else "#", chapter.id if several else "")
-    return "\n".join(lines)
-
-
-def _chapter(chapter: Chapter, level: str, name: str) -> Iterator[str]:
-    yield from (f"{level} {plain(name or chapter.title)}", "")
-    if chapter.lead:
-        yield from (plain(chapter.lead), "")
-    for part in chapter.parts:
+    lines = [f"# {plain(document.title)}", ""]
+    if document.lead:
+        lines += [plain(document.lead), ""]
+    if document.up:
+        lines += [f"[{plain(document.up)}](../report.md)", ""]
+    seen = document.seen()
+    for part in document.parts:
         if part.title:
-            yield from (f"{level}# {plain(part.title)}", "")
+            lines += [f"## {plain(part.title)}", ""]
         for block in part.blocks:
-            yield from _block(block, chapter, f"{level}##", part.title)
-    files = ", ".join(f"[{name}.csv](tables/{name}.csv)" for name in chapter.tables())
-    yield from (f"**Numbers.** {files}", "")
+            lines += _block(block, seen, part.title)
+    files = ", ".join(f"[{name}.csv](tables/{name}.csv)" for name in document.tables())
+    return "\n".join([*lines, f"**Numbers.** {files}", ""])
 
 
-def _block(block: Block, chapter: Chapter, level: str, title: str) -> Iterator[str]:
+def _block(block: Block, seen: Collection[str], title: str) -> Iterator[str]:
     match block:
         case Text():
             yield from _text(block)
         case Table():
             yield from _table(block)
         case Figure():
-            if block.title != title:
-                yield from (f"{level} {plain(block.title)}", "")
-            yield from (f"![{plain(block.title)}](figures/{chapter.file(block.name)}.png)", "")
-            yield from (plain(block.caption), "")
+            if block.name in seen:
+                yield from _figure(block, title)
         case Fold():
             yield from ("<details>", f"<summary>{plain(block.summary)}</summary>", "")
             for inner in block.blocks:
-                yield from _block(inner, chapter, level, title)
+                yield from _block(inner, seen, title)
             yield from ("</details>", "")
+
+
+def _figure(block: Figure, title: str) -> Iterator[str]:
+    if block.title != title:
+        yield from (f"### {plain(block.title)}", "")
+    yield from (f"![{plain(block.title)}](figures/{block.name}.png)", "")
+    yield from (plain(block.caption), "")
 
 
 def _text(block: Text) -> Iterator[str]:
@@ -83,11 +83,17 @@ def _table(block: Table) -> Iterator[str]:
             heading = block.groups[i]
             if heading:
                 yield _row([f"*{plain(heading)}*", *[""] * (len(row) - 1)])
-        first, *rest = (plain(str(entry)) for entry in row)
+        first, *rest = map(_entry, row)
         new = block.stubs == 1 or first != before
         before = first
         yield _row([f"**{first}**" if new else "", *rest])
     yield ""
+
+
+def _entry(given: str | Entry) -> str:
+    text = plain(str(given))
+    link = given.link if isinstance(given, Entry) else ""
+    return f"[{text}]({quote(link)}/report.md)" if link else text
 
 
 def _row(entries: Sequence[str]) -> str:
@@ -105,7 +111,3 @@ def inline(text: str) -> str:
     if len(parts) % 2 == 0:
         return plain(text)
     return "".join(f"`{part}`" if i % 2 else plain(part) for i, part in enumerate(parts))
-
-
-def _anchor(name: str) -> str:
-    return name.lower().replace(".", "")

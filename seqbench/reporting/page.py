@@ -1,4 +1,4 @@
-"""The page: chapters of blocks as one HTML file that fetches nothing."""
+"""The page: a document as one HTML file that fetches nothing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting.blocks import Block, Chapter, Entry, Table
+from seqbench.reporting.blocks import Block, Document, Entry, Spark, Table
 from seqbench.reporting.svg import Pictures
-from seqbench.reporting.words import join
+
+SPARK = (120, 32)  # pixels
 
 
-def render(chapters: Sequence[Chapter], pictures: Mapping[str, Pictures]) -> str:
+def render(document: Document, pictures: Mapping[str, Pictures]) -> str:
     """index.html.
 
     Args:
@@ -36,13 +38,14 @@ def render(chapters: Sequence[Chapter], pictures: Mapping[str, Pictures]) -> str
         "bodies": bodies,
         "slug": slug,
         "entry": entry,
+        "spark": spark,
+        "quote": quote,
     }
     looks = "".join(one.rules for one in pictures.values())
     css, script = (_template(name) for name in ("style.css", "script.js"))
     rules = f"{css}{looks}"
     return environment.get_template("page.html").render(
-        chapters=chapters,
-        title=join(dict.fromkeys(chapter.title for chapter in chapters)),
+        document=document,
         svgs={file: Markup(one.inline) for file, one in pictures.items()},
         css=Markup(rules),
         script=Markup(script),
@@ -82,6 +85,26 @@ def slug(text: str) -> str:
 def entry(given: str | Entry) -> Entry:
     """A word is an entry without more."""
     return given if isinstance(given, Entry) else Entry(given)
+
+
+def spark(given: Spark) -> Markup:
+    """A small picture; its looks are the page's."""
+    width, height = SPARK
+
+    def points(line: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{x * width:.0f},{(1 - y) * height:.0f}" for x, y in line)
+
+    drawn = []
+    if given.band:
+        low, high = (share * width for share in given.band)
+        drawn.append(f'<rect x="{low:.0f}" width="{max(1, high - low):.0f}" height="{height}"/>')
+    if given.level is not None:
+        y = (1 - given.level) * height
+        drawn.append(f'<path class="level" d="M0 {y:.0f}H{width}"/>')
+    for which, line in (("before", given.before), ("after", given.after)):
+        drawn.append(f'<polyline class="{which}" points="{points(line)}"/>' if line else "")
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    return Markup(f'<svg class="spark" {size} aria-hidden="true">{"".join(drawn)}</svg>')
 
 
 def bodies(table: Table) -> list[tuple[str, list[Sequence[str | Entry]]]]:

@@ -229,3 +229,16 @@ def outcomes(seen: Iterable[str], **look: Any) -> list[Line2D]:
 def thousands(ax: Axes) -> None:
     """Steps as 1,500."""
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Where to draw: somebody's axes and their figure, or a new figure with one.
+
+    Args:
+        size: of the new one, in inches.
+    """
+    if ax is None:
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots()
+    figure = ax.get_figure(root=True)
+    return figure, ax

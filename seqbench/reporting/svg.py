@@ -8,10 +8,12 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from PIL import Image
 
 from seqbench.reporting import style
 
 PNG_DPI = 120
+PNG_COLOURS = 64  # a figure has few: a quarter of the bytes, and nobody can see it
 RASTER_DPI = 150  # of what is a picture inside an SVG
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # they differ by version
 XLINK = "{http://www.w3.org/1999/xlink}"
@@ -50,7 +52,15 @@ def pictures(figure: Figure, name: str) -> Pictures:
     root = ET.fromstring(svg.getvalue())
     _shorten(root)
     whole = ET.tostring(root, encoding="unicode")
-    return Pictures(whole, *_inlined(root, name), png.getvalue())
+    return Pictures(whole, *_inlined(root, name), _fewer_colours(png))
+
+
+def _fewer_colours(png: io.BytesIO) -> bytes:
+    with Image.open(png) as picture:
+        few = picture.convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _shorten(root: ET.Element) -> None:

@@ -12,7 +12,7 @@ Parquet and JSON only: opening a run that somebody sent you never runs code.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ class Results:
         lengths: a row a trial, recorded step and evaluated length; data: "fresh" sequences, or the
             "test" part of finite data; empty where the card asks for no other lengths.
         records: folder -> what trial.json says, for those that have one.
+        parts: the runs that this one was put together of, by name; none for a run itself.
     """
 
     path: Path
@@ -97,6 +98,12 @@ class Results:
     diagnostics: pd.DataFrame
     lengths: pd.DataFrame
     records: dict[str, dict[str, Any]]
+    parts: dict[str, Results] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is called among others: its folder's name."""
+        return self.path.resolve().name or self.task.name
 
     @cached_property
     def tuning(self) -> Results | None:

@@ -83,6 +83,17 @@ def test_the_rank_correlation_is_scipys(pairs):
         assert math.isnan(ours.value)
 
 
+def test_pairs_of_one_cell_are_drawn_together():
+    """Two values a cell, seven times the same: as many pairs, but no more cells."""
+    x, y = [1.0, 2, 3, 4, 5], [2.0, 1, 3, 5, 4]
+    alone = statistics.rank_correlation(x, y)
+    together = statistics.rank_correlation(x * 7, y * 7, list("abcde") * 7)
+    pretended = statistics.rank_correlation(x * 7, y * 7)
+    assert together == pytest.approx(alone)
+    assert pretended.low > together.low
+    assert math.isnan(statistics.rank_correlation(x, y, list("aabbc")).low)  # three cells: too few
+
+
 def trials(rows):
     """[(cell, length, seed, status, solved_at, loss)]"""
     columns = ["cell", "length", "seed", "status", "solved_at", "loss"]

@@ -153,7 +153,7 @@ def test_bundled_diagnostics_are_on_the_page(tmp_path):
     assert "saturation: no values from rnn and lstm." in text
     for name in ("credit", "lyapunov", "lyapunov-largest"):
         assert f"figures/diagnostics-{name}.png" in markdown
-        assert (folder / "figures" / f"diagnostics-{name}.svg").stat().st_size > 2000
+        assert (folder / "figures" / f"diagnostics-{name}.png").stat().st_size > 2000
     table = pd.read_csv(folder / "tables" / "diagnostics.csv")
     assert set(table["diagnostic"]) == {"credit", "lyapunov"}
     start = few.query("diagnostic == 'credit' and step == 0 and cell == 'lstm'")

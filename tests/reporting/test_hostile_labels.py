@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     cells = [f'{{use = "rnn", label = {json.dumps(label)}}}' for label in LABELS]
     trials = whole((10,), 1, LABELS)
     run = runs.write(tmp_path_factory.mktemp("run"), trials, (10,), 1, f"[{', '.join(cells)}]")
-    return seqbench.report(run, latex=True).parent
+    return seqbench.report(run, latex=True, svg=True).parent
 
 
 def test_the_page_has_no_tag_or_style_of_theirs(folder):

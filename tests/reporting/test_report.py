@@ -17,6 +17,7 @@ from seqbench.analysis.study import Study
 from seqbench.card import task
 from seqbench.reporting import terminal
 from seqbench.reporting.command import reproduce
+from seqbench.results.together import together
 
 
 def check_page(folder: Path) -> str:
@@ -50,13 +51,10 @@ def test_everything_is_written(make):
     assert page == run.path / "report" / "index.html"
     text = check_page(page.parent)
     names = {p.relative_to(page.parent).as_posix() for p in page.parent.rglob("*") if p.is_file()}
-    figures = {
-        f"figures/{n}.{kind}"
-        for n in ("story", "problem", "flow", "reach", "training", "loss", "fall")
-        for kind in ("png", "svg")
-    }
+    figures = {f"figures/{n}.png" for n in ("story", "problem", "flow", "training", "loss", "fall")}
     written = {"index.html", "report.md", "tables/comparison.csv", "tables/opening.csv"}
     assert figures | written <= names
+    assert not [name for name in names if name.endswith((".svg", ".pdf"))]
     assert text.count("<svg") == 7
     assert "○ 0/2" in text
     assert "● 2/2" in text
@@ -118,12 +116,73 @@ def test_odd_runs_make_a_page(make, how):
     assert terminal.print_comparison(run) is None
 
 
-def test_several_runs_make_one_page(make, tmp_path):
-    trials = whole((10,), 1, ("rnn",))
-    runs = [make(trials, (10,), 1, '["rnn"]', name=name) for name in ("a", "b")]
-    page = check_page(seqbench.report(runs, tmp_path / "both").parent)
-    assert page.count("<main") == 2
-    assert 'id="small-run2"' in page
+def test_vector_graphics_are_written_when_they_are_asked_for(make):
+    folder = seqbench.report(make(whole((10,)), (10,)), svg=True).parent
+    names = {file.stem for file in (folder / "figures").glob("*.svg")}
+    assert {"story", "flow", "reach"} <= names
+
+
+def test_runs_of_one_problem_share_a_page_their_cells_told_apart(make, tmp_path):
+    both = make(whole(), name="before")
+    one = make(whole((10, 20), 3, ("lstm",)), seeds=3, cells='["lstm"]', name="after")
+    folder = seqbench.report([both, one], tmp_path / "both").parent
+    check_page(folder)
+    table = pd.read_csv(folder / "tables" / "comparison.csv").set_index(["cell", "length"])
+    assert table.loc[("lstm (before)", 10), ["seeds", "solved"]].tolist() == [2, 2]
+    assert table.loc[("lstm (after)", 10), ["seeds", "solved"]].tolist() == [3, 3]
+    assert ("rnn", 20) in table.index
+    flow = pd.read_csv(folder / "tables" / "flow_read_off.csv")
+    assert set(flow["cell"]) == {"rnn", "lstm (before)", "lstm (after)"}
+
+
+def test_runs_of_several_problems_get_a_page_over_all_that_leads_to_each(make, tmp_path):
+    trials = whole()
+    del trials["lstm", 20, 1]
+    other = CARD.replace('"adding"', '"multiplication"')
+    runs = [make(whole(), name="sums"), make(trials, name="products", card=other)]
+    folder = seqbench.report(runs, tmp_path / "all").parent
+    page = check_page(folder)
+    assert "2 problems, 16 trials, of which 1 have no result yet" in page
+    assert "7 of 8 trials" in page
+    for name in ("sums", "products"):
+        assert f'href="{name}/index.html"' in page
+        check_page(folder / name)
+        assert 'href="../index.html"' in (folder / name / "index.html").read_text()
+        assert f"({name}/report.md)" in (folder / "report.md").read_text()
+    table = pd.read_csv(folder / "tables" / "overview.csv").set_index(["run", "cell"])
+    assert table["longest"].to_dict() == {
+        ("sums", "rnn"): 0,
+        ("sums", "lstm"): 10,
+        ("products", "rnn"): 0,
+        ("products", "lstm"): 10,
+    }
+    assert table["undecided"].to_dict()["products", "lstm"]
+
+
+def test_a_run_put_together_keeps_each_run_s_settings_and_says_another_machine(make):
+    run = make(whole((10,)), (10,), name="here")
+    card = CARD.replace("steps = 400", "steps = 400\nlearning_rate = 0.5")
+    there = make(whole((10,)), (10,), name="there", card=card)
+    for record in there.records.values():
+        record["versions"] = {"torch": "0.1"}
+    one = together({"here": run, "there": there})
+    assert [cell.learning_rate for cell in one.task.cells] == [None, None, 0.5, 0.5]
+    assert "torch 0.1" in one.task.cells[2].group
+    assert "torch 0.1" not in one.task.cells[0].group
+    assert one.trials["seconds"].isna().all()
+    assert len(one.records) == len(one.trials) == 8
+    study, alone = Study(one), Study(there)
+    mine = study.comparison.query("cell == 'lstm (there)'")
+    pd.testing.assert_frame_equal(
+        mine.drop(columns="cell").reset_index(drop=True),
+        alone.comparison.query("cell == 'lstm'").drop(columns="cell").reset_index(drop=True),
+    )
+
+
+def test_runs_of_different_problems_are_not_put_together(make):
+    other = make(whole(), name="b", card=CARD.replace('"adding"', '"multiplication"'))
+    with pytest.raises(seqbench.InputError, match="runs of one problem"):
+        together({"a": make(whole()), "b": other})
 
 
 def test_a_section_that_is_none_is_named(make):

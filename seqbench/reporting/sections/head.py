@@ -19,8 +19,14 @@ class Head:
 
     def blocks(self, study: Study) -> list[Text]:
         """One paragraph."""
-        told = [what_was_run(study.results), changes(study.task)]
-        return [Text([" ".join(filter(None, told))], "note")]
+        parts = study.results.parts
+        runs = parts or {"": study.results}
+        told = []
+        for name, run in runs.items():
+            words = [f"{name}:" if name else "", what_was_run(run), changes(run.task)]
+            told.append(" ".join(filter(None, words)))
+        differ = _differences([run.task for run in runs.values()], list(runs))
+        return [Text([*told, *([differ] if differ else [])], "note")]
 
 
 def what_was_run(results: Results) -> str:
@@ -38,6 +44,17 @@ def what_was_run(results: Results) -> str:
         f"{count(len(results.trials), 'trial')} of at most {task.training.steps:,} steps: "
         f"{join(ended)}.{truncation(task)}"
     )
+
+
+def _differences(tasks: list[Task], names: list[str]) -> str:
+    """In what the trainings of several runs differ from the first's."""
+    told = [
+        f"{key} = {there!r} in {name}, {here!r} in {names[0]}"
+        for task, name in zip(tasks[1:], names[1:], strict=True)
+        for key, here, there in differences(tasks[0], task)
+        if key.startswith("training.")
+    ]
+    return f"Not the same in all: {join(told)}." if told else ""
 
 
 def truncation(task: Task) -> str:

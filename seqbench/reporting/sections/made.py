@@ -26,17 +26,18 @@ class Made:
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """Paper and deviations, cells, seconds, versions, the command, the card."""
-        task = study.task
-        if task.paper:
-            yield Text([task.paper], head="Paper.")
-        if task.deviations:
-            yield Text(task.deviations, "bullets", head="Deviations.")
-        yield Text([learning_rates(study.results)], head="Learning rate.")
+        task, runs = study.task, study.results.parts or {"": study.results}
+        for name, run in runs.items():
+            yield from _words(run, f" of {name}" if name else "")
         yield Table("cells", study.cells, HEADS, cell_rows(study.cells), "llrrrrl", title="Cells")
-        yield Text(["(median)."], head="Seconds a trial")
+        told = "(median)."
+        if study.seconds.empty and study.results.parts:
+            told = "are not compared: the runs were made by different machines or versions."
+        yield Text([told], head="Seconds a trial")
         heads = ["cell", *(f"T = {length}" for length in task.lengths)]
         yield Table(
             name="seconds",
+            frame=study.seconds.reset_index(),
             heads=heads,
             rows=second_rows(study),
             align="l" + "r" * len(task.lengths),
@@ -44,14 +45,29 @@ class Made:
         )
         if not study.rates.empty:
             yield Table("tuning", study.rates)
-        for head, key in (("Versions.", "versions"), ("Machine.", "machine")):
-            told = distinct(study.results.records, key)
-            if told:
-                yield Text([f"{'; '.join(told)}."], head=head)
-        command, needs_card = reproduce(task)
-        saved = ", with the card below saved under that name" if needs_card else ""
-        yield Text([f"`{command}`{saved}"], head="Again.")
-        yield Fold("The card, as it was resolved", [Text([card(task)], "verbatim")])
+        for name, run in runs.items():
+            yield from _again(run, f" of {name}" if name else "")
+
+
+def _words(run: Results, of: str) -> Iterator[Text]:
+    """Paper, deviations, learning rates."""
+    if run.task.paper:
+        yield Text([run.task.paper], head=f"Paper{of}.")
+    if run.task.deviations:
+        yield Text(run.task.deviations, "bullets", head=f"Deviations{of}.")
+    yield Text([learning_rates(run)], head=f"Learning rate{of}.")
+
+
+def _again(run: Results, of: str) -> Iterator[Block]:
+    """Versions, machine, command, card."""
+    for head, key in (("Versions", "versions"), ("Machine", "machine")):
+        told = distinct(run.records, key)
+        if told:
+            yield Text([f"{'; '.join(told)}."], head=f"{head}{of}.")
+    command, needs_card = reproduce(run.task)
+    saved = ", with the card below saved under that name" if needs_card else ""
+    yield Text([f"`{command}`{saved}"], head=f"Again{of}.")
+    yield Fold(f"The card{of}, as it was resolved", [Text([card(run.task)], "verbatim")])
 
 
 def cell_rows(table: pd.DataFrame) -> list[list[str]]:

@@ -34,6 +34,7 @@ class Matrix:
         groups = [cell.group or "" for cell in cells] if any(c.group for c in cells) else []
         yield Table(
             name="matrix",
+            frame=signs(study),
             heads=heads,
             rows=rows(study),
             groups=groups,
@@ -54,14 +55,24 @@ class Matrix:
 
 def rows(study: Study) -> list[list[str | Entry]]:
     """A cell's entries, shortest length first."""
-    table = study.comparison.set_index(["cell", "length"])
+    rows = {(row["cell"], row["length"]): row for _, row in study.comparison.iterrows()}
     lengths = study.task.lengths
     return [
-        [cell, *(_entry(table.loc[(cell, length)]) for length in lengths)] for cell in study.labels
+        [cell, *(_entry(rows.get((cell, length))) for length in lengths)] for cell in study.labels
     ]
 
 
-def _entry(row: pd.Series) -> Entry:
+def signs(study: Study) -> pd.DataFrame:
+    """The same as a file: cell and, for each length, how many of its seeds solved it."""
+    table = study.comparison
+    told = table.assign(told=[solved(row) for _, row in table.iterrows()])
+    wide = told.pivot(index="cell", columns="length", values="told").reindex(study.labels)
+    return wide.add_prefix("T=").reset_index()
+
+
+def _entry(row: pd.Series | None) -> Entry:
+    if row is None:
+        return Entry(DASH, hint="not among what was run", value=-2.0)
     if not row["finished"]:
         return Entry(DASH, hint="no trial has finished", value=-1.0)
     at, share = row["steps_to_solve"], row["solved"] / row["seeds"]

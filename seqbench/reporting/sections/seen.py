@@ -79,7 +79,7 @@ def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
 
 def caution(study: Study) -> str:
     """What the number of seeds allows."""
-    seeds, fewest = study.task.seeds, int(study.comparison["finished"].min())
+    seeds, fewest = int(study.comparison["seeds"].min()), int(study.comparison["finished"].min())
     unfinished = int(study.longest["unfinished"].sum())
     sure = "the 95 % intervals in the table say how certain each rate is"
     small = "n is too small to claim that cells differ"
@@ -88,7 +88,8 @@ def caution(study: Study) -> str:
             f", so as few as {count(fewest, 'seed')} to a cell and length" if fewest else ""
         )
         return f"with {missing}, {small if fewest < FEW_SEEDS else sure}"
-    return f"with {count(seeds, 'seed')}, {small if seeds < FEW_SEEDS else sure}"
+    more = "" if seeds == study.comparison["seeds"].max() else " or more"
+    return f"with {count(seeds, 'seed')}{more}, {small if seeds < FEW_SEEDS else sure}"
 
 
 def flow_sentence(study: Study) -> str:
