@@ -160,7 +160,7 @@ def _scatter(points: pd.DataFrame) -> Iterator[Block]:
 
 def _runs(studies: Mapping[str, Study], table: pd.DataFrame) -> Table:
     heads = ["run", "what is asked", "needed lag", "seeds", "steps at most", "cells"]
-    rows = []
+    rows: list[list[str | Entry]] = []
     for run, study in studies.items():
         need = table.loc[table["run"] == run, "needed_lag"].iloc[0]
         told = DASH if math.isnan(need) else f"{need:g} at T = {max(study.task.lengths)}"

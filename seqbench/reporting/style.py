@@ -240,5 +240,6 @@ def on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     if ax is None:
         figure = Figure(figsize=size, layout="constrained")
         return figure, figure.subplots()
-    figure = ax.get_figure(root=True)
-    return figure, ax
+    owner = ax.get_figure(root=True)
+    assert owner is not None  # axes that are drawn on have one
+    return owner, ax
