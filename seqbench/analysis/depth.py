@@ -10,6 +10,7 @@ import pandas as pd
 from seqbench.analysis.mean_field import ACTIVATIONS, gradient_factor
 from seqbench.results import Results
 
+DENSE = "seqbench.cells.dense:Dense"
 SPEED = "speed of learning"
 SHORTEST = 8  # layers, for a factor that is read off the half in the middle
 
@@ -64,8 +65,9 @@ def factors(results: Results) -> pd.DataFrame:
     rows, flow = [], results.flow
     columns = ["cell", "length", "seeds", "factor", "low", "high", "predicted", "summed"]
     flow = flow[(flow["step"] == 0) & (flow["source"] == "output") & (flow["state"] == "h")]
+    chains = _chains(results)
     for cell in results.task.cells:
-        if cell.use != "dense":
+        if cell.label not in chains:
             continue
         of_cell = flow[flow["cell"] == cell.label]
         for length, at_length in of_cell.groupby("length"):
@@ -74,7 +76,7 @@ def factors(results: Results) -> pd.DataFrame:
             if not found:
                 continue
             width = cell.hidden_size or results.task.training.hidden_size
-            summed = cell.options.get("norm") == "batch"
+            summed = chains[cell.label] and cell.options.get("norm") == "batch"
             rows.append(
                 (
                     cell.label,
@@ -83,11 +85,21 @@ def factors(results: Results) -> pd.DataFrame:
                     float(np.median(found)),
                     min(found),
                     max(found),
-                    predicted_factor(cell.options, width),
+                    predicted_factor(cell.options, width) if chains[cell.label] else np.nan,
                     summed,
                 )
             )
     return pd.DataFrame(rows, columns=columns)
+
+
+def _chains(results: Results) -> dict[str, bool]:
+    """Cells that are chains of layers, by what their trials say -> whether it is the bundled one,
+    whose options are known."""
+    return {
+        record["configuration"]["cell"]["label"]: record.get("cell") == DENSE
+        for record in results.records.values()
+        if record.get("cell") == DENSE or record["summary"].get("chain") == "layers"
+    }
 
 
 def _factor(curve: pd.DataFrame) -> float:
@@ -105,8 +117,9 @@ def speeds(results: Results) -> pd.DataFrame:
     """The speed of learning of each layer at each step it was recorded at, over seeds.
 
     Returns:
-        cell, length, layer (1 is next to the input), step, seeds, median, p5, p95; published: the
-        number in print where the card is like the one it belongs to, before training; NaN: none.
+        cell, length, layer (1 is next to the input; the output layer is length + 1), step, seeds,
+        median, p5, p95; published: the number in print where the card is like the one it belongs
+        to, before training; NaN: none.
     """
     readings = results.diagnostics
     readings = readings[readings["quantity"] == SPEED].rename(columns={"index": "layer"})
@@ -134,12 +147,39 @@ def _as_published(results: Results, cell: Any) -> bool:
     options = {"activation": "sigmoid", "init": "normal"} | cell.options
     sigmoids = results.task.problem.options.get("loss") == "sigmoid"
     plain = options == {"activation": "sigmoid", "init": "normal"}
-    return cell.use == "dense" and plain and width == 30 and sigmoids
+    return _chains(results).get(cell.label, False) and plain and width == 30 and sigmoids
 
 
 def _published(length: int, layer: int) -> float:
     found = PUBLISHED_SPEED.get(length, [])
     return found[layer - 1] if layer <= len(found) else float("nan")
+
+
+def learned(results: Results) -> pd.DataFrame:
+    """What networks in depth make of the images that they were trained on, and of others.
+
+    Returns:
+        cell, length, seeds, learning_rate; training, score: the share right of all training images
+        when training had ended, and of the validation images, medians over seeds; steps.
+    """
+    columns = ["cell", "length", "seeds", "learning_rate", "training", "score", "steps"]
+    rows, trials = results.lengths, results.trials
+    rows = rows[(rows["data"] == "training") & rows["cell"].isin(list(_chains(results)))]
+    if rows.empty:
+        return pd.DataFrame(columns=columns)
+    axes = ["cell", "length"]
+    whole = trials.merge(rows[[*axes, "seed", "score"]], on=[*axes, "seed"], suffixes=("", "_in"))
+    table = whole.groupby(axes, sort=False).agg(
+        seeds=("seed", "count"),
+        training=("score_in", "median"),
+        score=("score", "median"),
+        steps=("steps", "median"),
+    )
+    table = table.reset_index()
+    common = results.task.training.learning_rate
+    rates = {cell.label: cell.learning_rate or common for cell in results.task.cells}
+    table["learning_rate"] = table["cell"].map(rates)
+    return table[columns]
 
 
 def scores(results: Results) -> pd.DataFrame:

@@ -85,7 +85,7 @@ class Results:
         flow: a row a trial, recorded step, source, anchor, layer, boundary and part of the state.
         diagnostics: a row a trial and reading; empty where the card asks for none.
         lengths: a row a trial, recorded step and evaluated length; data: "fresh" sequences, or the
-            "test" part of finite data; empty where the card asks for no other lengths.
+            "test" part of finite data, or all its "training" data; else empty.
         records: folder -> what trial.json says, for those that have one.
         parts: the runs that this one was put together of, by name; none for a run itself.
     """

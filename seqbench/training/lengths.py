@@ -49,7 +49,8 @@ def _sizes(problem: Problem) -> tuple[int, int, int]:
 
 class Lengths:
     """What is evaluated beside the validation: other lengths, along the way and at the end, always
-    on the same fresh sequences; a held-out test part, at the end alone."""
+    on the same fresh sequences; at the end alone, of finite data: the test part, and all training
+    data."""
 
     def __init__(self, trial: Trial, problem: Problem, device: torch.device) -> None:
         self.trial, self.problem, self.device = trial, problem, device
@@ -68,6 +69,9 @@ class Lengths:
         if last and held_out is not None:
             batch = held_out("test", EVERYTHING, generator("test", self.trial))
             self._add(model, self.problem, batch, step, self.trial.length, "test")
+        training_set = capabilities(self.problem).training_set
+        if last and training_set is not None:
+            self._add(model, self.problem, training_set(), step, self.trial.length, "training")
 
     def _add(
         self, model: Model, problem: Problem, batch: Batch, step: int, length: int, data: str

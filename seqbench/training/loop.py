@@ -26,6 +26,7 @@ from seqbench.measure.diagnostics.moment import Moment
 from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.measure.state import precision
+from seqbench.models.deep import Layers
 from seqbench.models.initial import glorot_readout, learn_starts
 from seqbench.models.kinds import build
 from seqbench.models.recurrent import Model
@@ -48,7 +49,8 @@ class Outcome:
         summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
             baseline_score, error, baselines, needed_lags, probe_size, probe_precision ("float64",
             or the cell's own where it runs in no other), segment, recompute, graph_bytes; truncate
-            and compile_seconds where the card asks for that.
+            and compile_seconds where the card asks for that; chain: "layers" for networks in
+            depth.
         curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
         flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
         diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
@@ -315,6 +317,8 @@ class Run:
             "probe_precision": precision(self.model, self.probe.inputs),
             **self.cut.summary(),
         }
+        if isinstance(self.model.stack, Layers):
+            summary["chain"] = "layers"  # what its length and its lags count
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
         flow, readings = flow.reset_index(drop=True), self.readings.table()
         return Outcome(summary, curves, flow, readings, pd.DataFrame(self.lengths.rows))

@@ -10,7 +10,7 @@ import torch
 
 from seqbench.card.task import Trial
 from seqbench.engine.reproducible import reproducible
-from seqbench.problems.batch import capabilities
+from seqbench.problems.batch import Problem, capabilities
 from seqbench.training.batches import generator, make_problem, seed_for
 from seqbench.training.evaluation import CHUNK
 from seqbench.training.lengths import EVERYTHING
@@ -28,8 +28,8 @@ def timed(trial: Trial, device: str = "cpu") -> dict[str, float]:
 
     Returns:
         setup: once. step: a training step, with what is read at steps. evaluation. record: of the
-        flow, with what is read beside it. lengths: an evaluation at other lengths. last: data held
-        out, once. What the cell raises passes through.
+        flow, with what is read beside it. lengths: an evaluation at other lengths. last: finite
+        data, once at the end. What the cell raises passes through.
     """
     training = trial.training
     size = min(training.eval_size, CHUNK)
@@ -51,11 +51,18 @@ def timed(trial: Trial, device: str = "cpu") -> dict[str, float]:
             found["lengths"] = share * _seconds(
                 lambda: run.lengths.look(model, len(run.lengths.rows))
             )
-        held_out = capabilities(problem).held_out
-        test = held_out("test", EVERYTHING, generator("test", trial)) if held_out else None
-        sequences = test.inputs.shape[1] if test else 0
-        found["last"] = found["evaluation"] * sequences / training.eval_size
+        found["last"] = found["evaluation"] * _at_the_end(trial, problem) / training.eval_size
     return found
+
+
+def _at_the_end(trial: Trial, problem: Problem) -> int:
+    """How many sequences a trial is evaluated on once more when it has ended."""
+    can, count = capabilities(problem), 0
+    if can.held_out:
+        count += can.held_out("test", EVERYTHING, generator("test", trial)).inputs.shape[1]
+    if can.training_set:
+        count += can.training_set().inputs.shape[1]
+    return count
 
 
 def _readings(run: Run) -> dict[str, float]:

@@ -79,10 +79,45 @@ def test_the_factor_is_read_off_the_layers_in_the_middle(run):
     assert 0.5 < table.loc["normed", "factor"] < 2
 
 
+def test_a_network_of_somebodys_own_is_known_by_what_it_is(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\nclass Mine(nn.Sequential):\n    kind = 'chain'\n"
+        "    def __init__(self, n, h, depth, norm='batch'):\n"
+        "        sizes = [n, *[h] * depth]\n"
+        "        super().__init__(*[nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])])\n"
+    )
+    (tmp_path / "deep.toml").write_text(
+        CARD.replace('{ use = "dense", label = "normed", norm = "batch" }', '"mine.py:Mine"')
+    )
+    found = seqbench.run(tmp_path / "deep.toml", tmp_path / "run", lengths=[12], quiet=True)
+    table = depth.factors(found).set_index("cell")
+    assert set(table.index) == {"sigmoid", "Mine"}
+    assert np.isnan(table.loc["Mine", "predicted"])
+    assert not table.loc["Mine", "summed"]
+
+
+def test_training_accuracy_stands_beside_that_of_validation(run):
+    table = depth.learned(run).set_index(["cell", "length"])
+    assert len(table) == 4
+    rows = run.lengths[run.lengths["data"] == "training"]
+    own = rows[(rows.cell == "sigmoid") & (rows.length == 2)]["score"]
+    assert table.loc[("sigmoid", 2), "training"] == own.median()
+    assert (own * 100 % 1 < 1e-9).all(), "shares of 100 images"
+    assert table.loc[("sigmoid", 2), "learning_rate"] == 1e-3
+
+
+def test_the_output_layer_has_a_speed_of_its_own(run):
+    two = depth.speeds(run)
+    assert two[two.length == 2].layer.unique().tolist() == [1, 2, 3]
+    tables = [block for block in Depth().blocks(Study(run)) if hasattr(block, "rows")]
+    assert any("output" in row for block in tables for row in block.rows)
+
+
 def test_published_speeds_stand_beside_measured_ones_where_the_network_is_theirs(run):
     table = depth.speeds(run)
     two = table[(table["length"] == 2) & (table["step"] == 0)].set_index(["cell", "layer"])
-    assert two.loc["sigmoid", "published"].tolist() == [0.07, 0.31]
+    assert two.loc["sigmoid", "published"].tolist()[:2] == [0.07, 0.31]
+    assert np.isnan(two.loc[("sigmoid", 3), "published"]), "the book has the hidden layers alone"
     assert two.loc["normed", "published"].isna().all()
     readings = run.diagnostics
     one = readings[(readings.cell == "sigmoid") & (readings.length == 2) & (readings.step == 0)]
@@ -95,6 +130,6 @@ def test_the_report_says_that_a_batch_norms_flow_is_of_the_summed_loss(run):
     blocks = list(Depth().blocks(Study(run)))
     told = " ".join(line for block in blocks for line in getattr(block, "lines", ()))
     assert "summed over the batch" in told
-    assert [type(block).__name__ for block in blocks].count("Table") == 2
+    assert [type(block).__name__ for block in blocks].count("Table") == 3
     figure = next(block for block in blocks if type(block).__name__ == "Figure")
     assert len(figure.draw().axes) >= 4

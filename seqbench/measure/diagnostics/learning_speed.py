@@ -18,7 +18,8 @@ from seqbench.problems.batch import Batch, capabilities
 
 
 class LearningSpeed:
-    """||dC/db^l||, C the mean loss over the whole training set, l = 1, 2, ... from the input.
+    """||dC/db^l||, C the mean loss over the whole training set, l = 1, 2, ... from the input; after
+    the last layer comes the output layer, the readout.
 
     The norm of a *mean* gradient, where the gradient flow is a mean of each example's norms: two
     quantities, and no curve of one belongs on the axis of the other. Of layers that are tied each
@@ -39,7 +40,7 @@ class LearningSpeed:
         """A line a training step, against the layer."""
         caption = (
             "The norm of the gradient of the mean loss over the training set with respect to each "
-            "layer's biases, from the input (1) to the output."
+            "layer's biases, from the input (1) to the output layer."
         )
         return [Picture(title="Speed of learning", caption=caption, y="|dC/db|", log=True)]
 
@@ -54,14 +55,15 @@ class LearningSpeed:
 
 
 def speeds(model: Any, problem: Any, batch: Batch) -> list[float]:
-    """||dC/db^l|| for each layer, first to last; the model is left alone."""
+    """||dC/db^l|| for each layer, first to last, and the readout; the model is left alone."""
     layers = [copy.deepcopy(layer) for layer in model.stack.layers]  # tied ones come apart
     with torch.enable_grad():
         h_Bn = batch.inputs[0]
         for layer in layers:
             h_Bn = layer(h_Bn)
         loss = problem.loss(model.readout(h_Bn)[None], batch.targets).mean()
-        grads = torch.autograd.grad(loss, [bias_of(layer) for layer in layers])
+        biases = [bias_of(layer) for layer in (*layers, model.readout)]
+        grads = torch.autograd.grad(loss, biases)
     return [grad.double().norm().item() for grad in grads]
 
 

@@ -25,11 +25,17 @@ SUMMED = (
 SPEEDS = (
     "The norm of the gradient of the mean loss over the training set with respect to a layer's "
     "biases, before training: median and 5th to 95th percentile over initialisations; layer 1 is "
-    "next to the input. Published: Nielsen 2015, chapter 5, on MNIST."
+    "next to the input; the output layer stands last. Published: Nielsen 2015, chapter 5, on MNIST."
 )
 CAPTION = (
     "The speed of learning of each layer over training, a line a layer, darker towards the output; "
     "medians over seeds. A gradient of the mean loss: not to be compared with the gradient flow."
+)
+
+
+LEARNED = (
+    "Share right of all training images when training had ended, and of the validation images "
+    "(mean of the last three evaluations): medians over seeds."
 )
 
 
@@ -55,6 +61,10 @@ class Depth:
         scores = depth.scores(study.results)
         if len(scores):
             yield score_table(scores)
+        learned = depth.learned(study.results)
+        if len(learned):
+            yield Text([LEARNED])
+            yield learned_table(learned)
 
 
 def factor_table(table: pd.DataFrame) -> Table:
@@ -79,7 +89,7 @@ def speed_table(table: pd.DataFrame) -> Table:
         [
             row.cell,
             str(row.length),
-            str(row.layer),
+            "output" if row.layer > row.length else str(row.layer),
             "–" if pd.isna(row.published) else f"{row.published:g}",
             f"{row.median:.4f}",
             f"{row.p5:.4f} – {row.p95:.4f}",
@@ -99,6 +109,25 @@ def score_table(table: pd.DataFrame) -> Table:
     ]
     heads = ["cell", "layers", "seeds", "right here", "published, all of MNIST"]
     return Table("depth_score", table, heads, rows, align="lrrrr", title="Accuracy by depth")
+
+
+def learned_table(table: pd.DataFrame) -> Table:
+    """A row a cell and depth."""
+    rows = [
+        [
+            row.cell,
+            str(row.length),
+            f"{row.learning_rate:g}",
+            f"{row.training:.1%}",
+            f"{row.score:.1%}",
+            f"{row.steps:,.0f}",
+            str(row.seeds),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["cell", "layers", "learning rate", "training", "validation", "training steps", "seeds"]
+    title = "Training and validation accuracy"
+    return Table("depth_learned", table, heads, rows, align="lrrrrrr", title=title)
 
 
 def draw(table: pd.DataFrame) -> mpl.Figure:
