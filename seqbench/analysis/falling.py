@@ -104,3 +104,31 @@ def correlation(trials: pd.DataFrame) -> tuple[Interval, int]:
     if len(known) < LEAST:
         return Interval(math.nan, math.nan, math.nan), len(known)
     return rank_correlation(known["s_start"], known["fell_at"]), len(known)
+
+
+def speeds(opened: pd.DataFrame) -> pd.DataFrame:
+    """Does the speed at which the flow opens tell when the loss falls? A row a length.
+
+    The speed is the change of S at the needed lag from the start to the last record within the
+    first tenth of the budget. Trials whose loss fell by then are left out: their flow opened with
+    the fall.
+
+    Args:
+        opened: from `opening`.
+
+    Returns:
+        trials, fallen_by_then (left out); correlation: Spearman's of the speed with the step of
+        the fall (never: last), low and high: its bootstrap interval over cells, NaN where there
+        are fewer than five of them.
+    """
+    rows = []
+    for length, group in opened.dropna(subset=["s_early", "s_start"]).groupby("length"):
+        fell_at = group["fell_at"].astype(float).fillna(np.inf)
+        late = fell_at > group["early_at"]
+        speed = (group["s_early"] - group["s_start"])[late]
+        rho = Interval(math.nan, math.nan, math.nan)
+        if late.sum() >= LEAST:
+            rho = rank_correlation(speed, fell_at[late], group["cell"][late])
+        rows.append((length, int(late.sum()), int((~late).sum()), rho.value, rho.low, rho.high))
+    columns = ["length", "trials", "fallen_by_then", "correlation", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)

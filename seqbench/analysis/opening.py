@@ -17,6 +17,7 @@ from seqbench.results import Results
 OPEN = -3.0  # decades: S at the needed lag, the level of the horizon that the page shows
 RISE = 1.0  # decades above step 0, so that a wobble about OPEN does not count
 
+EARLY = 0.1  # of the budget: the window in which the speed of opening is read
 SHORT = 20  # lengths below: a flow is open at a lag of a few steps whatever the cell
 
 OPEN_FELL, CLOSED_FELL = "open, then fell", "fell while closed"
@@ -34,6 +35,8 @@ COLUMNS = [
     "needed_lag",
     "s_start",
     "s_end",
+    "early_at",
+    "s_early",
     "first_open",
     "above_at",
     "fell_at",
@@ -52,7 +55,8 @@ def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
         offs: from `read_offs`.
 
     Returns:
-        needed_lag; S there at the start and the end; first_open, the first record that counts as
+        needed_lag; S there at the start, the end, and s_early at the last record within the first
+        tenth of the budget, early_at; first_open, the first record that counts as
         open; fell_at, the first evaluation below the margin, and above_at, the one before; the last
         record up to above_at and the first from fell_at on, with S there; category. NaN: never.
     """
@@ -66,6 +70,7 @@ def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
         level = levels[key].set_index("step")["at_needed"].sort_index()
         loss = losses[key].set_index("step")["loss"].sort_index()
         found = _look(level, *fall(loss, trial.baseline))
+        found |= _early(level, EARLY * results.task.training.steps)
         needed = {"needed_lag": needs.get(trial.length, np.nan)}
         rows.append(dict(zip(TRIAL, key, strict=True)) | needed | found)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -97,6 +102,15 @@ def _look(level: pd.Series, above_at: float, fell_at: float) -> dict[str, float 
         "s_after": float(after.iloc[0]) if len(after) else np.nan,
         "category": category(level, above_at, fell_at),
     }
+
+
+def _early(level: pd.Series, until: float) -> dict[str, float]:
+    """S at the needed lag at the last record within a window that is the same for all trials: one
+    that ended with the fall would be short for whoever learns soon."""
+    within = level[(level.index > 0) & (level.index <= until)]
+    if not len(within):
+        return {"early_at": np.nan, "s_early": np.nan}
+    return {"early_at": float(within.index[-1]), "s_early": float(within.iloc[-1])}
 
 
 def is_open(level: pd.Series, start: float) -> pd.Series:

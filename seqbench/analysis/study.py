@@ -102,6 +102,11 @@ class Study:
         return falling.falls(self.marks)
 
     @cached_property
+    def speeds(self) -> pd.DataFrame:
+        """How fast the flow opens, and the fall, a row a length: see `falling.speeds`."""
+        return falling.speeds(self.opening)
+
+    @cached_property
     def rates(self) -> pd.DataFrame:
         """Each learning rate that was tried; empty where none were: see `rates.tried`."""
         return rates.tried(self.results)

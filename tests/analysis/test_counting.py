@@ -242,3 +242,34 @@ def test_rank_correlation():
     assert (rho.value, n) == (pytest.approx(-1), 5)
     assert math.isnan(falling.correlation(trials.iloc[:4])[0].value)
     assert math.isnan(falling.correlation(trials.assign(fell_at=INF))[0].value)
+
+
+def test_the_speed_of_opening_is_ranked_with_the_fall_among_those_that_had_not_fallen():
+    scipy_stats = pytest.importorskip("scipy.stats")
+    generator = np.random.default_rng(0)
+    speed = generator.normal(size=24)
+    fell_at = np.where(speed > 1, np.nan, 500 - 100 * speed + generator.normal(size=24))
+    trials = pd.DataFrame(
+        {
+            "cell": np.repeat(list("abcdef"), 4),
+            "length": 20,
+            "early_at": 300.0,
+            "s_start": -8.0,
+            "s_early": -8.0 + speed,
+            "fell_at": fell_at,
+        }
+    )
+    trials.loc[0, "fell_at"] = 200.0  # before the end of the window: left out
+    found = falling.speeds(trials).set_index("length").loc[20]
+    theirs = scipy_stats.spearmanr(speed[1:], np.nan_to_num(fell_at[1:], nan=1e9)).statistic
+    assert found["correlation"] == pytest.approx(theirs, abs=1e-12)
+    assert found["low"] <= found["correlation"] <= found["high"]
+    assert (found["trials"], found["fallen_by_then"]) == (23, 1)
+    few = falling.speeds(trials[trials["cell"] < "c"]).set_index("length").loc[20]
+    assert np.isnan(few["low"])
+
+
+def test_the_window_of_the_speed_is_the_same_for_all_trials():
+    level = pd.Series([-9.0, -8.0, -6.0, -1.0], [0, 100, 200, 1000])
+    assert opening._early(level, 250) == {"early_at": 200.0, "s_early": -6.0}
+    assert np.isnan(opening._early(level, 50)["s_early"])
