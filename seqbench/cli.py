@@ -18,6 +18,7 @@ from seqbench.errors import InputError, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seqbench.results import Results
     from seqbench.sweep.plan import Plan
 
 app = typer.Typer(
@@ -96,6 +97,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a task, or what is missing of it; then print the comparison table."""
+    from seqbench.reporting import terminal
     from seqbench.sweep import plan
     from seqbench.sweep import run as sweep
 
@@ -113,11 +115,62 @@ def run(
     if dry_run:
         _show_plan(planned, workers, device)
         return
+    results = _carry_out(planned, workers, device, timeout)
+    terminal.print_comparison(results)
+    print(f"\nnext: seqbench report {planned.path}")
+    _check_results(planned, results)
+
+
+@app.command()
+def compare(
+    cells: Annotated[
+        list[str], typer.Argument(metavar="CELL...", help="Names or specs, as in my.py:MyCell.")
+    ],
+    to: Annotated[
+        str, typer.Option(metavar="REFERENCE", help="A bundled reference, or the folder of a run.")
+    ] = "quickstart",
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder.", show_default="runs/to-REFERENCE")
+    ] = None,
+    lengths: Annotated[str | None, typer.Option(help="Instead of the reference's: 50,100.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many of the reference's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at a time.", show_default="one a core")
+    ] = None,
+) -> None:
+    """Train new cells as those of a reference were, and write a report with all of them.
+
+    On the same seeds and batches, so that they are compared in pairs; the reference is not run
+    again.
+    """
+    from seqbench import report as write
+    from seqbench.reporting import terminal
+    from seqbench.results.reference import find
+    from seqbench.results.together import together
+    from seqbench.sweep import plan
+
+    reference = find(to)
+    folder = out or Path("runs") / f"to-{Path(to).name}"
+    wanted = _numbers("--lengths", lengths)
+    planned = plan.plan(reference.task, folder, cells=[*cells], lengths=wanted, seeds=seeds)
+    results = _carry_out(planned, workers)
+    both = together({folder.name: results, reference.name: reference})
+    terminal.print_comparison(both)
+    print(write(both, folder / "report"))
+    _check_results(planned, results)
+
+
+def _carry_out(
+    planned: Plan, workers: int | None, device: str = "cpu", timeout: float | None = None
+) -> Results:
+    """Run what is missing; whoever interrupts it is told how to go on."""
+    from seqbench.sweep import run as sweep
+
     _say_what_is_imported(planned)
     _say_what_is_finished(planned)
     try:
         with _stopping_once():
-            results = sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
+            return sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
     except KeyboardInterrupt as how:
         word, status = ("interrupted", 130)
         if isinstance(how, _Terminated):
@@ -125,10 +178,12 @@ def run(
         kept = f"{_finished(planned)} trials are finished and kept"
         _say(f"seqbench: {word}; {kept}, the same command runs the rest")
         raise typer.Exit(status) from None
+
+
+def _check_results(planned: Plan, results: Results) -> None:
+    """Status 1, and why, where a trial has no result."""
     from seqbench.reporting import terminal
 
-    terminal.print_comparison(results)
-    print(f"\nnext: seqbench report {planned.path}")
     if _without_result(planned):
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
@@ -159,7 +214,10 @@ def _stopping_once() -> Iterator[None]:
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs, or names of references."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write it.", show_default="report, in the run")
     ] = None,
@@ -176,10 +234,10 @@ def report(
 
     Runs of one problem share a page; runs of several problems get a page each, and one over all.
     """
-    from seqbench import load
     from seqbench import report as write
+    from seqbench.results.reference import find
 
-    opened = [load(path) for path in runs]
+    opened = [find(path) for path in runs]
     _busy(f"drawing tables and figures of {sum(len(one.trials) for one in opened)} trials")
     print(write(opened, out, sections=sections or [], latex=latex, svg=svg))
 

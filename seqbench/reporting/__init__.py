@@ -10,7 +10,8 @@ from seqbench.analysis.study import Study
 from seqbench.errors import InputError
 from seqbench.reporting.blocks import Document, Part, Section
 from seqbench.reporting.words import count
-from seqbench.results import Results, load
+from seqbench.results import Results
+from seqbench.results.reference import find
 from seqbench.results.together import by_problem
 
 __all__ = ["report"]
@@ -30,7 +31,7 @@ def report(
     each, in a folder each, and a page over all of them that leads there.
 
     Args:
-        runs: a run, opened or its folder, or several.
+        runs: a run, opened, its folder, or the name of a reference, or several.
         out: the folder; None: "report" in the run's folder, or, of several, beside the first's.
         sections: further ones, after the bundled: classes, "module:Class" or "file.py:Class".
         latex: whether to write report.tex, tables/*.tex and figures/*.pdf too.
@@ -48,7 +49,7 @@ def report(
             "no run to report on\nallowed: at least one folder that `seqbench run` wrote"
         )
     shown = [*_bundled(), *map(_section, sections)]
-    opened = [run if isinstance(run, Results) else load(run) for run in given]
+    opened = [run if isinstance(run, Results) else find(run) for run in given]
     first = opened[0].path if len(opened) == 1 else opened[0].path.parent
     folder = Path(out) if out is not None else first / "report"
     studies = {name: Study(run) for name, run in by_problem(opened).items()}

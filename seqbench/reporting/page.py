@@ -41,9 +41,9 @@ def render(document: Document, pictures: Mapping[str, Pictures]) -> str:
         "spark": spark,
         "quote": quote,
     }
-    looks = "".join(one.rules for one in pictures.values())
+    looks = {which: look for one in pictures.values() for which, look in one.rules.items()}
     css, script = (_template(name) for name in ("style.css", "script.js"))
-    rules = f"{css}{looks}"
+    rules = css + "".join(f".{which}{{{look}}}\n" for which, look in looks.items())
     return environment.get_template("page.html").render(
         document=document,
         svgs={file: Markup(one.inline) for file, one in pictures.items()},

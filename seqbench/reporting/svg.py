@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from base64 import b32encode
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -28,13 +31,13 @@ class Pictures:
     Attributes:
         svg: a file of its own.
         inline: the same, to stand among others in a page.
-        rules: the looks that its classes stand for, for the page's style sheet.
+        rules: class -> the look that it stands for, for the page's style sheet.
         png: the same as pixels.
     """
 
     svg: str
     inline: str
-    rules: str
+    rules: dict[str, str]
     png: bytes
 
 
@@ -52,7 +55,7 @@ def pictures(figure: Figure, name: str) -> Pictures:
     root = ET.fromstring(svg.getvalue())
     _shorten(root)
     whole = ET.tostring(root, encoding="unicode")
-    return Pictures(whole, *_inlined(root, name), _fewer_colours(png))
+    return Pictures(whole, *_inlined(root), _fewer_colours(png))
 
 
 def _fewer_colours(png: io.BytesIO) -> bytes:
@@ -83,7 +86,7 @@ def _tenths(word: str) -> str:
     return f"{number:.1f}" if "." in word else word
 
 
-def _inlined(root: ET.Element, name: str) -> tuple[str, str]:
+def _inlined(root: ET.Element) -> tuple[str, dict[str, str]]:
     """Without names of XML, without the ids that nothing points at, each look written once.
 
     Returns:
@@ -100,15 +103,67 @@ def _inlined(root: ET.Element, name: str) -> tuple[str, str]:
             element.set("href", element.attrib.pop(f"{XLINK}href"))
         if "style" in element.attrib:
             look = _without_font(element.attrib.pop("style"))
-            element.set("class", looks.setdefault(look, f"{name}-look{len(looks)}"))
+            element.set("class", looks.setdefault(look, _class_of(look)))
+        if element.tag == "path":
+            element.set("d", _relative(element.get("d", "")))
         if "data-cell" in element.attrib:  # what a pointer that rests on it is told
             element.insert(0, ET.Element("title"))
             element[0].text = element.get("data-cell")
     for defs in root.findall("defs"):
         for rule in defs.findall("style"):  # for all that is on the page
             defs.remove(rule)
-    rules = "".join(f".{which}{{{look}}}\n" for look, which in looks.items())
-    return ET.tostring(root, encoding="unicode"), rules
+    _unwrap(root)
+    return ET.tostring(root, encoding="unicode"), {which: look for look, which in looks.items()}
+
+
+def _class_of(look: str) -> str:
+    """Another for each look, the same in every figure."""
+    return "k" + b32encode(sha256(look.encode()).digest()).decode()[:6].lower()
+
+
+def _unwrap(element: ET.Element) -> None:
+    """Groups that say nothing go; what is in them stays in its order."""
+    for child in list(element):
+        _unwrap(child)
+        if child.tag == "g" and not child.attrib:
+            at = list(element).index(child)
+            element.remove(child)
+            for inner in reversed(list(child)):
+                element.insert(at, inner)
+
+
+def _relative(path: str) -> str:
+    """A path of straight lines by the steps from point to point, which are shorter to write."""
+    words = path.split()
+    if set(words) & set("CQAHVcqahv"):
+        return path
+    told, at = [], (0, 0)
+    for letter, x, y in _commands(words):
+        if letter == "z":
+            told.append("z")
+            continue
+        here = round(10 * float(x)), round(10 * float(y))
+        step = here if letter == "M" else (here[0] - at[0], here[1] - at[1])
+        told.append(f"{letter if letter == 'M' else 'l'}{_number(step[0])} {_number(step[1])}")
+        at = here
+    return "".join(told)
+
+
+def _commands(words: list[str]) -> Iterator[tuple[str, str, str]]:
+    """The letter and the point of each command; a letter that is left out is the one before."""
+    letter, rest = "M", iter(words)
+    for word in rest:
+        if word in "MLz":
+            letter = word
+            if letter == "z":
+                yield "z", "", ""
+                continue
+            word = next(rest)
+        yield letter, word, next(rest)
+
+
+def _number(tenths: int) -> str:
+    return f"{tenths / 10:.1f}".removesuffix(".0")
 
 
 def _without_font(look: str) -> str:

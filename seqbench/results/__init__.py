@@ -12,6 +12,7 @@ Parquet and JSON only: opening a run that somebody sent you never runs code.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +89,7 @@ class Results:
             "test" part of finite data, or all its "training" data; else empty.
         records: folder -> what trial.json says, for those that have one.
         parts: the runs that this one was put together of, by name; none for a run itself.
+        called: what else than its folder's name it is called among others.
     """
 
     path: Path
@@ -99,11 +101,12 @@ class Results:
     lengths: pd.DataFrame
     records: dict[str, dict[str, Any]]
     parts: dict[str, Results] = field(default_factory=dict)
+    called: str = ""
 
     @property
     def name(self) -> str:
-        """What it is called among others: its folder's name."""
-        return self.path.resolve().name or self.task.name
+        """What it is called among others: its folder's name, where it is called nothing else."""
+        return self.called or self.path.resolve().name or self.task.name
 
     @cached_property
     def tuning(self) -> Results | None:
@@ -149,13 +152,12 @@ def load(path: str | Path) -> Results:
         raise InputError(
             f"{path} is not a run: it has no task.toml\nallowed: a folder that `seqbench run` wrote"
         )
-    records, rows = {}, []
+    records = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in schema.TABLES}
     for trial in task.trials():
         opened = read_trial(path, trial)
         record, read = opened or (None, {})
         axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
-        rows.append({"task": task.name, **axes, **_summary(record)})
         if record is not None:
             records[trial.folder] = record
         for name, table in read.items():
@@ -163,7 +165,7 @@ def load(path: str | Path) -> Results:
     return Results(
         path=path,
         task=task,
-        trials=pd.DataFrame(rows)[TRIAL_COLUMNS].astype(_TYPES),
+        trials=summed_up(task, records),
         curves=_join(tables["curves"], CURVE_COLUMNS),
         flow=_join(tables["flow"], FLOW_COLUMNS),
         diagnostics=_join(tables["diagnostics"], DIAGNOSTIC_COLUMNS),
@@ -178,6 +180,20 @@ def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
     table = pd.concat(frames, ignore_index=True)
     table.attrs = next((frame.attrs for frame in frames if frame.attrs), {})
     return table[first + [name for name in table if name not in first]]
+
+
+def summed_up(task: Task, records: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    """The trials of a task, a row each.
+
+    Args:
+        records: as in `Results`.
+    """
+    rows = [
+        {"task": task.name, "cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
+        | _summary(records.get(trial.folder))
+        for trial in task.trials()
+    ]
+    return pd.DataFrame(rows)[TRIAL_COLUMNS].astype(_TYPES)
 
 
 def _summary(record: dict[str, Any] | None) -> dict[str, Any]:
