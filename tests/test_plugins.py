@@ -200,7 +200,9 @@ def test_an_edited_cell_or_problem_is_said_with_what_is_allowed(tmp_path):
         ("mine.py", r"problem \(.*mine\.py:Mine"),
     ):
         before = (tmp_path / file).read_text()
-        (tmp_path / file).write_text(before + "\n# edited\n")
+        (tmp_path / file).write_text(f'"""Told anew."""\n{before}\n# edited\n')
+        assert plan(card, tmp_path / "run").missing == []
+        (tmp_path / file).write_text(before + "\nEDITED = True\n")
         with pytest.raises(InputError, match=f"{which}.*has changed since.*\nallowed: what it was"):
             plan(card, tmp_path / "run")
         (tmp_path / file).write_text(before)
@@ -250,9 +252,32 @@ def test_a_packages_version_is_noted_and_a_change_of_it_noticed(package, tmp_pat
         plan(card, tmp_path / "run")
     package("1.0")
     # A version that stays while the code changes, as in an editable install: the file tells.
-    (tmp_path / "site" / "theirs" / "inner.py").write_text(LEAKY + "# edited\n")
+    (tmp_path / "site" / "theirs" / "inner.py").write_text(LEAKY + "EDITED = True\n")
     with pytest.raises(InputError, match=r"cells \(Leaky\): the file .* has changed"):
         plan(card, tmp_path / "run")
+
+
+def test_what_a_class_is_made_of_is_what_counts():
+    def code(text):
+        return provenance._code(text.encode())
+
+    plain = "class A:\n    def f(self, x):\n        return x + 1\n"
+    told = '"""A file."""\nclass A:\n    "A."\n    def f(self, x):  # one more\n'
+    told += '        """F."""\n        return (x\n            + 1)\n'
+    assert code(plain) == code(told)
+    assert code(plain) != code(plain.replace("1", "2"))
+    assert code("class A:\n    'A.'\n") == code("class A: pass")
+    assert code("s = '''a  # b'''") != code("s = '''a  # c'''"), "no comment"
+    assert code("class A(") is None
+    assert provenance._code(b"\x7fELF\xff") is None
+
+
+def test_the_same_in_other_words_is_not_a_change():
+    old = {"file_hash": "1", "code_hash": "a"}
+    assert provenance.difference(old, {"file_hash": "2", "code_hash": "a"}) is None
+    assert provenance.difference(old, {"file_hash": "1", "code_hash": "b"}) is None, "other Python"
+    assert provenance.difference(old, {"file_hash": "2", "code_hash": "b"})
+    assert provenance.difference({"file_hash": "1"}, {"file_hash": "2", "code_hash": "a"})
 
 
 def test_seqbenchs_own_classes_need_no_note():
@@ -278,7 +303,7 @@ import seqbench
 from torch import nn
 
 class Mine(nn.GRUCell):
-    pass  # BODY
+    BODY = None
 
 results = seqbench.run("tiny.toml", "run", cells=[Mine], seeds=SEEDS, quiet=True)
 print(len(results.trials))

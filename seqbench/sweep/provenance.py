@@ -5,10 +5,12 @@ A trial's record says it, so that an edit is noticed before old numbers pass for
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import os
 import platform
+import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import distributions, packages_distributions, version
@@ -19,6 +21,8 @@ from typing import Any
 from seqbench import plugins
 from seqbench.card.tables import Named
 from seqbench.errors import InputError
+
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def origins(named: Iterable[Named]) -> dict[str, dict[str, Any]]:
@@ -53,10 +57,11 @@ def check_unchanged(
         for which, before in record.get("origins", {cell: record}).items():
             changed = difference(before, now.get(which, {}))
             if changed:
+                of_cell = folder.rpartition("-T")[0] + "-T*" if which == cell else "*"
                 raise InputError(
                     f"{which}: {changed} since {path} was run with it\n"
-                    "allowed: what it was run with, another --out, or the same --out less "
-                    f"{path / 'trials' / folder} and its like"
+                    "allowed: what it was run with; another --out; or, to lose those trials and "
+                    f"run them anew: rm -r {path / 'trials' / of_cell}"
                 )
 
 
@@ -71,15 +76,19 @@ def origin(source: str | type) -> dict[str, Any]:
     Returns:
         file_hash: SHA-256 of the file that defines the class (of the class's own lines if it was
             written in the script that is being run: the rest of a script may change); None where
-            there is none to read, as in an interactive session. packages: name -> version of the
-            distributions that a module belongs to, absent for files and classes.
+            there is none to read, as in an interactive session. code_hash: the same of what that
+            file says to Python: comments, docstrings and formatting are not in it. packages: name
+            -> version of the distributions that a module belongs to, absent for files and classes.
     """
     cls = plugins.load(source)
     where = source.rpartition(":")[0] if isinstance(source, str) else ""
     top = (where or cls.__module__).partition(".")[0]
     if top == "seqbench":
         return {}
-    told: dict[str, Any] = {"file_hash": _hash(where if where.endswith(".py") else cls)}
+    content = _content(where if where.endswith(".py") else cls)
+    told: dict[str, Any] = {"file_hash": None if content is None else _hash(content)}
+    if content is not None and (code := _code(content)):
+        told["code_hash"] = _hash(code)
     if where and not where.endswith(".py") and top in _distributions():
         told["packages"] = _distributions()[top]
     return told
@@ -99,17 +108,33 @@ def _distributions() -> dict[str, dict[str, str]]:
     }
 
 
-def _hash(what: str | type) -> str | None:
+def _content(what: str | type) -> bytes | None:
+    """The file of that path, or that a class comes from; of a script, its class alone."""
     try:
         if isinstance(what, str):
-            content = Path(what).read_bytes()
-        elif what.__module__ == "__main__":
+            return Path(what).read_bytes()
+        if what.__module__ == "__main__":
             bases = [cls for cls in what.__mro__ if cls.__module__ == "__main__"]
-            content = "".join(inspect.getsource(cls) for cls in bases).encode()
-        else:
-            content = Path(inspect.getfile(what)).read_bytes()
+            return "".join(inspect.getsource(cls) for cls in bases).encode()
+        return Path(inspect.getfile(what)).read_bytes()
     except (OSError, TypeError):
         return None
+
+
+def _code(content: bytes) -> bytes | None:
+    """What Python makes of a source file, without comments, docstrings and formatting; None if
+    nothing."""
+    try:
+        tree = ast.parse(textwrap.dedent(content.decode()))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree).encode()
+
+
+def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
@@ -119,10 +144,12 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
     for package in old:
         if package in new and old[package] != new[package]:
             return f"its package {package} is {new[package]} now and was {old[package]}"
-    then = before.get("file_hash")
-    if then is not None and then != now.get("file_hash"):
-        return "the file that it comes from has changed"
-    return None
+    then, code = before.get("file_hash"), before.get("code_hash")
+    if then is None or then == now.get("file_hash"):
+        return None
+    if code is not None and code == now.get("code_hash"):  # a comment has
+        return None
+    return "the file that it comes from has changed"
 
 
 def versions() -> dict[str, str]:
