@@ -37,8 +37,12 @@ CONTENTS = """
 docs/concepts
 docs/measures
 docs/task-cards
+docs/problems
 docs/cells
+docs/depth
+docs/reports
 docs/results-format
+docs/reliability
 docs/api
 ```
 
