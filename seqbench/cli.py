@@ -243,6 +243,20 @@ def report(
 
 
 @app.command()
+def cite(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs, or names of references."),
+    ],
+) -> None:
+    """What to cite for the problems, cells and measures of a run, as BibTeX."""
+    from seqbench.reporting.citations import bibtex
+    from seqbench.results.reference import find
+
+    print(bibtex([find(path).task for path in runs]), end="")
+
+
+@app.command()
 def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The folder of a run.")],
     after: Annotated[

@@ -42,8 +42,8 @@ class Copy(Recall):
         InputError: another protocol, a length below 1, a negative train_set.
 
     Source: Arjovsky et al. 2016, section 5.1, and their code; Hochreiter & Schmidhuber 1997; Bai et
-    al. 2018 (TCN); Lezcano & Martinez-Rubio 2019 (expRNN); the variable delay: Henaff et al. 2016,
-    Tallec & Ollivier 2018.
+    al. 2018 (TCN); Lezcano-Casado & Martinez-Rubio 2019 (expRNN); the variable delay: Henaff et
+    al. 2016, Tallec & Ollivier 2018.
     """
 
     def __init__(

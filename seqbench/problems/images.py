@@ -51,8 +51,8 @@ class Images(Classification):
         InputError: another protocol or data set, a T that does not divide, no scikit-learn, no
             files and no network.
 
-    Source: Le et al. 2015 (sequential and permuted MNIST, T = 784); the permutation: Lezcano &
-    Martinez-Rubio 2019; digits: Alpaydin & Kaynak 1998, by way of scikit-learn.
+    Source: Le et al. 2015 (sequential and permuted MNIST, T = 784); the permutation:
+    Lezcano-Casado & Martinez-Rubio 2019; digits: Alpaydin & Kaynak 1998, by way of scikit-learn.
     """
 
     output_size = 10

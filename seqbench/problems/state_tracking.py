@@ -50,7 +50,7 @@ class StateTracking(Classification):
     Raises:
         InputError: another group, a length too short.
 
-    Source: parity: Hochreiter & Schmidhuber 1997, section 5.1, and before; groups: Liu et al. 2023,
+    Source: parity: Hochreiter & Schmidhuber 1997, section 5.1; groups: Liu et al. 2023b,
     Transformers learn shortcuts to automata, ICLR; Merrill, Petty & Sabharwal 2024, The illusion of
     state in state-space models, ICML, arXiv:2404.08819.
     """
