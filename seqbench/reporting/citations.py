@@ -45,8 +45,8 @@ def bibtex(tasks: Iterable[Task]) -> str:
             unknown.append(f"% {what}: names no source")
     entries = store()
     told = [software()]
-    for key, what in used.items():
-        comment = f"% {', '.join(dict.fromkeys(what))}"
+    for key, each in used.items():
+        comment = f"% {', '.join(dict.fromkeys(each))}"
         told.append(f"{comment}\n{entries.get(key, f'% no entry for {key}')}")
     return "\n\n".join([*told, *dict.fromkeys(unknown)]) + "\n"
 

@@ -61,9 +61,8 @@ def test_names_and_years_are_keys():
 
 def test_the_source_of_somebody_s_cell_is_read_without_running_it(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(
-        'raise SystemExit\nclass Mine:\n    """Mine.\n\n    Source: Me 2026.\n    """\n'
-    )
+    told = '"""Mine.\n\n    Source: Me 2026.\n    """'
+    file.write_text(f"raise SystemExit\nclass Mine:\n    {told}\n")
     assert citations.works(citations.source(f"{file}:Mine")) == ["me2026"]
     assert citations.source(f"{file}:Other") == ""
     assert citations.source("no.such.module:Class") == ""
