@@ -65,6 +65,26 @@ def at_the_ends(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return table[[*columns, *names]]
 
 
+def credit(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """What the answer owes to the values that matter, at the largest length: credit_start and
+    credit_end, the slope that the diagnostic `credit` calls "at marked steps" (1: all of it).
+
+    Args:
+        table: from `at_the_ends`.
+
+    Returns:
+        A row a cell; none where the card does not ask for credit.
+    """
+    labels = [one.label for one in results.task.recording.diagnostics if one.use == "credit"][:1]
+    here = table[
+        table["diagnostic"].isin(labels)
+        & (table["quantity"] == "at marked steps")
+        & (table["length"] == max(results.task.lengths))
+    ]
+    ends = here[["cell", "start", "end"]]
+    return ends.rename(columns={"start": "credit_start", "end": "credit_end"})
+
+
 def silent(rows: pd.DataFrame, results: Results) -> dict[str, list[str]]:
     """Diagnostic -> the cells that have a result but no value of it; those without are left out."""
     ran = set(results.trials.loc[~results.trials["status"].isin(WITHOUT), "cell"])

@@ -62,6 +62,11 @@ class Study:
         return comparison.overview(self.results, self.offs, self.longest, self.cells)
 
     @cached_property
+    def credit(self) -> pd.DataFrame:
+        """What answers owe to the values that matter, a row a cell: see `readings.credit`."""
+        return readings.credit(self.diagnostics, self.results)
+
+    @cached_property
     def started(self) -> pd.DataFrame:
         """Who starts with an open flow, and who solves it: see `comparison.started`."""
         return comparison.started(self.comparison, self.overview)

@@ -15,7 +15,7 @@ from seqbench.measure.diagnostics.signal import SignalToNoise
 from seqbench.measure.diagnostics.spectra import Lyapunov
 from seqbench.measure.diagnostics.weights import GradientNorm
 from seqbench.reporting import diagnosed
-from seqbench.reporting.sections import diagnostics
+from seqbench.reporting.sections import diagnostics, glance
 
 SEVEN = [
     "credit",
@@ -36,6 +36,17 @@ def test_cells_without_values_are_named():
         "credit: no values from lstm.",
         "saturation: no values from rnn and lstm.",
     ]
+
+
+def test_the_line_of_a_cell_leads_with_credit_where_it_was_asked_for():
+    slopes = {(0, 0): -0.01, (1, 0): -0.03, (0, 10): 0.98, (1, 10): 0.9}
+    rows = said(slopes, "credit", "at marked steps", length=30)
+    table, *_, note = glance.Glance().blocks(Study(runs.diagnosed(rows, '["credit"]')))
+    assert list(table.heads[-2:]) == ["credit before, T = 30", "credit after, T = 30"]
+    assert [row[-2:] for row in table.rows] == [["−0.02", "0.94"], ["–", "–"]]
+    assert glance.CREDIT in note.lines
+    without, *_ = glance.Glance().blocks(Study(runs.diagnosed([], "[]")))
+    assert "credit" not in " ".join(without.heads)
 
 
 def view_of(rows, asked, pictures=None, **more):

@@ -16,6 +16,12 @@ NOTE = (
     "all shorter ones too; lengths solved: of all lengths. Learned: the interquartile mean over "
     "all lengths and seeds of {what}, with its 95 % bootstrap interval where there are 5 seeds."
 )
+CREDIT = (
+    "Credit: the slope of the answer on the values that it should depend on, 1 where it depends on "
+    "them fully and 0 where not at all; no cell's state is in it, so that cells can be compared. "
+    "Medians over seeds."
+)
+LINE = "A line a cell"
 LEARNED = "what was learned at the end (0: nothing, 1: all)"
 RIGHT = "the share that was right at the end"
 
@@ -40,12 +46,24 @@ class Glance:
             "learned, %",
         ]
         rows = lines(table.merge(study.headline, on="cell"))
+        notes = []
+        if len(study.credit):
+            heads += [f"credit before, {at}", f"credit after, {at}"]
+            credit = table[["cell"]].merge(study.credit, on="cell", how="left")
+            for row, (_, start, end) in zip(rows, credit.itertuples(index=False), strict=True):
+                row += [slope(start), slope(end)]
+            notes = [CREDIT]
         what = LEARNED if "share_learned" in study.comparison else RIGHT
         return [
-            Table("overview", table, heads, rows, "lrrrrrrr", title="A line a cell"),
+            Table("overview", table, heads, rows, "l" + "r" * (len(heads) - 1), title=LINE),
             Table("headline", study.headline),
-            Text([NOTE.format(what=what)], "note"),
+            Text([NOTE.format(what=what), *notes], "note"),
         ]
+
+
+def slope(value: float) -> str:
+    """A slope to two places."""
+    return DASH if pd.isna(value) else f"{value:.2f}".replace("-", "−")
 
 
 def lines(table: pd.DataFrame) -> list[list[str]]:
