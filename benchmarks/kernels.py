@@ -9,7 +9,7 @@ from unittest.mock import patch
 from benchmarks import sides
 from benchmarks.sides import KINDS, Work
 from benchmarks.timing import Row, Table, interleaved, one_thread, ratio
-from seqbench.engine import kernels, pointwise_numpy
+from seqbench.engine import kernels, steps_numpy
 
 WORKS = [(100, 64, 64), (200, 64, 64), (200, 50, 128), (1000, 64, 128)]
 
@@ -23,7 +23,7 @@ def measure(quick: bool) -> Table:
             step = sides.ours_without_norms(work, work.cut())
             each = {
                 "kernel, numba": step,
-                "kernel, numpy": _patched(step, "pointwise", lambda: pointwise_numpy),
+                "kernel, numpy": _patched(step, "form", lambda: steps_numpy),
                 "torch's layer in segments": _patched(step, "run", _as_it_is),
             }
             with one_thread():

@@ -23,23 +23,24 @@ from numpy import ndarray as Array
 from torch import Tensor, nn
 
 COLUMNS = 512  # of a window: examples times steps, enough for a matrix product at full speed
-NONLINEARITIES = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
+APART = 16  # further columns of a window: rows a power of two apart would share lines of a cache
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 MODES = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "GRU": "gru", "LSTM": "lstm"}
 _TORCHS_OWN = (nn.RNN.forward, nn.GRU.forward, nn.LSTM.forward)
 _DTYPES = (torch.float32, torch.float64)
 
 
 @cache
-def pointwise() -> ModuleType:
-    """numba's loops, or numpy's where there is no numba."""
+def form() -> ModuleType:
+    """The steps by numba, or by numpy where there is no numba."""
     try:
-        from seqbench.engine import pointwise_numba
+        from seqbench.engine import steps_numba
 
-        return pointwise_numba
+        return steps_numba
     except ImportError:
-        from seqbench.engine import pointwise_numpy
+        from seqbench.engine import steps_numpy
 
-        return pointwise_numpy
+        return steps_numpy
 
 
 def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -86,7 +87,7 @@ def _ordinary(layer: nn.RNNBase, x_TBI: Tensor, state: Any) -> bool:
     parts = () if state is None else state if isinstance(state, tuple) else (state,)
     if any(part.shape != (layer.num_layers, B, H) for part in parts):
         return False
-    tensors = [x_TBI, *parts, *layer.parameters()]
+    tensors = [x_TBI, *parts, *layer._flat_weights]
     return (
         x_TBI.shape[2] == layer.input_size
         and all(
@@ -115,7 +116,8 @@ class _Segment(torch.autograd.Function):
         arrays: list[Any] = [None if x is None else x.detach().numpy() for x in tensors]
         with np.errstate(all="ignore"):  # what diverges says so itself
             kept, last = _forward(name, *arrays)
-        outputs = torch.from_numpy(kept.h[1:]).permute(0, 2, 1)
+        ctx.examples = arrays[0].shape[1]
+        outputs = torch.from_numpy(kept.h[1:, :, : ctx.examples]).permute(0, 2, 1)
         if any(ctx.needs_input_grad):
             ctx.kept = kept
             held = (kept.h, kept.weights, kept.z, kept.c, kept.gates)
@@ -132,21 +134,23 @@ class _Segment(torch.autograd.Function):
         _ = ctx.saved_tensors  # raises where the graph has been used up
         arrays = [None if grad is None else grad.numpy() for grad in grads]
         with np.errstate(all="ignore"):
-            found = _backward(ctx.kept, *arrays, need_x=ctx.needs_input_grad[1])
+            need = {"need_x": ctx.needs_input_grad[1], "examples": ctx.examples}
+            found = _backward(ctx.kept, *arrays, **need)
         wanted = zip(found, ctx.needs_input_grad[1:], strict=True)
         return None, *(torch.from_numpy(x) if needed else None for x, needed in wanted)
 
 
 @dataclass
 class _Kept:
-    """What a segment's forward pass leaves for its backward pass.
+    """What a segment's forward pass leaves for its backward pass. B, here: columns of a step, as
+    many as examples or a few more, whose inputs are 0.
 
     Attributes:
         name: rnn's nonlinearity, gru or lstm.
         weights: [G, K], what a step multiplies its columns of z with. GRU: rows n, r, z, where n is
             summed up from h and 1 alone.
         weights_n: [H, I + 1], GRU: what n is summed up from x and 1 with.
-        z: [windows, K, W B]: h, x and ones before each step, `span` steps a window.
+        z: [windows, K, W]: h, x and ones before each step, `span` steps a window.
         h, c: [T + 1, H, B]; c of an LSTM.
         gates: [T, ., B], as the pointwise part left them.
         biased: whether the layer has biases.
@@ -167,25 +171,38 @@ def _forward(
     name: str, x_TBI: Array, h_BH: Array, c_BH: Array | None, *weights: Any
 ) -> tuple[_Kept, list[Array]]:
     """What is kept; the last state, each part [B, H]."""
-    (T, B, inputs), H, dtype = x_TBI.shape, h_BH.shape[1], x_TBI.dtype
+    by, (T, examples, _), (_, H), dtype = form(), x_TBI.shape, h_BH.shape, x_TBI.dtype
     joined, weights_n = _joined(name, H, *weights)
+    B = by.columns(examples, dtype.itemsize)
     span = min(max(COLUMNS // B, 1), T)
-    z = np.empty((T // span + 1, len(joined[0]), span * B), dtype)
-    z[:, -1], z[-1, H:-1] = 1, 0
-    for window in range((T - 1) // span + 1):
-        x_tIB = x_TBI[window * span : (window + 1) * span].transpose(0, 2, 1)
-        z[window, H:-1].reshape(inputs, span, B)[:, : len(x_tIB)] = x_tIB.transpose(1, 0, 2)
-    z[0, :H, :B] = h_BH.T
+    z = _buffer(x_TBI, H, B, span)
     c_THB = np.empty((T + 1 if name == "lstm" else 0, H, B), dtype)
     gates = np.empty((T, {"gru": 4 * H, "lstm": 5 * H}.get(name, 0), B), dtype)
     h_THB = np.empty((T + 1, H, B), dtype)
     kept = _Kept(name, joined, weights_n, z, h_THB, c_THB, gates, span, weights[2] is not None)
-    h_THB[0] = h_BH.T
-    if c_BH is not None:
-        c_THB[0] = c_BH.T
-    _steps(kept)
+    for part_THB, start_BH in ((h_THB, h_BH), (c_THB, c_BH)):
+        if start_BH is not None:
+            part_THB[0, :, :examples], part_THB[0, :, examples:] = start_BH.T, 0
+    z[0, :H, :B] = h_THB[0]
+    n_NHW = np.empty((0, 0, 0), dtype) if weights_n is None else weights_n @ z[:, H:]
+    by.forward(name, by.packed(joined), n_NHW, z, span, gates, c_THB, h_THB)
     last = [h_THB[-1]] if c_BH is None else [h_THB[-1], c_THB[-1]]
-    return kept, [np.ascontiguousarray(part.T) for part in last]
+    return kept, [np.ascontiguousarray(part[:, :examples].T) for part in last]
+
+
+def _buffer(x_TBI: Array, H: int, B: int, span: int) -> Array:
+    """z of `_Kept`: the inputs and ones, and room for the states."""
+    T, examples, inputs = x_TBI.shape
+    z = np.empty((T // span + 1, H + inputs + 1, span * B + APART), x_TBI.dtype)
+    steps = z[:, H:, : span * B].reshape(len(z), inputs + 1, span, B)
+    assert np.shares_memory(steps, z)
+    steps[:, -1] = 1
+    steps[-1, :-1] = 0
+    steps[..., examples:] = 0
+    for window in range((T - 1) // span + 1):
+        x_tIB = x_TBI[window * span : (window + 1) * span].transpose(0, 2, 1)
+        steps[window, :-1, : len(x_tIB), :examples] = x_tIB.transpose(1, 0, 2)
+    return z
 
 
 def _joined(
@@ -205,30 +222,6 @@ def _joined(
     return np.concatenate([joined[n], joined[: 2 * H]]), weights_n
 
 
-def _steps(kept: _Kept) -> None:
-    """All steps forward."""
-    by, name, weights = pointwise(), kept.name, kept.weights
-    h, c, gates = kept.h, kept.c, kept.gates
-    T, H, B = len(h) - 1, h.shape[1], h.shape[2]
-    a_GB = np.empty((len(weights), B), h.dtype)
-    n = np.empty(0) if kept.weights_n is None else kept.weights_n @ kept.z[:, H:]
-    kind = NONLINEARITIES.get(name)
-    z_KW, window, at = kept.z[0], 0, 0
-    for t in range(T):
-        np.dot(weights, z_KW[:, at : at + B], out=a_GB)
-        here, inside = at, window
-        at += B
-        if at == z_KW.shape[1]:
-            window, at = window + 1, 0
-            z_KW = kept.z[window]
-        if name == "gru":
-            by.gru(a_GB, n[inside], here, h[t], gates[t], h[t + 1], z_KW, at)
-        elif name == "lstm":
-            by.lstm(a_GB, c[t], c[t + 1], gates[t], h[t + 1], z_KW, at)
-        else:
-            by.rnn(kind, a_GB, h[t + 1], z_KW, at)
-
-
 def _backward(
     kept: _Kept,
     out_TBH: Array | None,
@@ -236,23 +229,23 @@ def _backward(
     c_BH: Array | None = None,
     *,
     need_x: bool,
+    examples: int,
 ) -> tuple[Array | None, ...]:
     """Gradients of x, h, c and the four weights, from those of the outputs, h and c."""
-    H, (G, K), span = kept.h.shape[1], kept.weights.shape, kept.span
-    T, B, dtype = len(kept.h) - 1, kept.h.shape[2], kept.z.dtype
-    dh, dc = (np.zeros((H, B), dtype) if g is None else g.T.copy() for g in (h_BH, c_BH))
-    scored = set() if out_TBH is None else set(np.flatnonzero(out_TBH.reshape(T, -1).any(1)))
-    d_GW = np.empty((G + (kept.name == "gru") * H, span * B), dtype)
-    back_HG = np.ascontiguousarray(kept.weights[:, :H].T)
+    by, span, dtype = form(), kept.span, kept.z.dtype
+    (T, H, B), (G, K) = (len(kept.h) - 1, *kept.h.shape[1:]), kept.weights.shape
+    dh, dc = (_columns(g, H, B, dtype) for g in (h_BH, c_BH))
+    which_T, scored_SHB = _scored(out_TBH, T, H, B, dtype)
+    d_GW = np.empty((G + (kept.name == "gru") * H, span * B + APART), dtype)
+    back_HG = by.packed(kept.weights[:, :H].T)
     dw, dw_n = np.zeros((G, K), dtype), np.zeros((H, K - H), dtype)
-    dx_TBI = np.empty((T, B, K - H - 1), dtype) if need_x else None
-    for window in reversed(range((T - 1) // span + 1)):
-        first, last = window * span, min((window + 1) * span, T)
-        for t in reversed(range(first, last)):
-            if out_TBH is not None and t in scored:
-                dh += out_TBH[t].T
-            _step_back(kept, t, back_HG, dh, dc, d_GW, (t - first) * B)
-        d, z = d_GW[:, : (last - first) * B], kept.z[window, :, : (last - first) * B]
+    dx_TBI = np.empty((T, examples, K - H - 1), dtype) if need_x else None
+    for first in reversed(range(0, T, span)):
+        last = min(first + span, T)
+        steps, states = slice(first, last), slice(first, last + 1)
+        by.back(kept.name, back_HG, which_T[steps], scored_SHB, kept.gates[steps], kept.c[states],
+                kept.h[states], dh, dc, d_GW)  # fmt: skip
+        d, z = d_GW[:, : (last - first) * B], kept.z[first // span, :, : (last - first) * B]
         dw += d[:G] @ z.T
         if kept.weights_n is not None:
             dw_n += d[G:] @ z[H:].T
@@ -260,24 +253,31 @@ def _backward(
             dx = kept.weights[:, H:-1].T @ d[:G]
             if kept.weights_n is not None:
                 dx += kept.weights_n[:, :-1].T @ d[G:]
-            dx_TBI[first:last] = dx.reshape(K - H - 1, -1, B).transpose(1, 2, 0)
-    return dx_TBI, dh.T, dc.T, *_parted(kept, dw, dw_n)
+            dx_TBI[steps] = dx.reshape(K - H - 1, -1, B)[..., :examples].transpose(1, 2, 0)
+    return dx_TBI, dh[:, :examples].T, dc[:, :examples].T, *_parted(kept, dw, dw_n)
 
 
-def _step_back(
-    kept: _Kept, t: int, back_HG: Array, dh: Array, dc: Array, d_GW: Array, at: int
-) -> None:
-    """One step: dh and dc, in place, and its columns of the summed inputs' gradients."""
-    by, d_GB = pointwise(), d_GW[: back_HG.shape[1], at : at + dh.shape[1]]
-    if kept.name == "gru":
-        by.gru_back(kept.gates[t], kept.h[t], dh, d_GW, at)
-        dh += np.dot(back_HG, d_GB)
-        return
-    if kept.name == "lstm":
-        by.lstm_back(kept.gates[t], kept.c[t], dh, dc, d_GW, at)
-    else:
-        by.rnn_back(NONLINEARITIES[kept.name], kept.h[t + 1], dh, d_GW, at)
-    np.dot(back_HG, d_GB, out=dh)
+def _columns(grad_BH: Array | None, H: int, B: int, dtype: Any) -> Array:
+    """[H, B], zeros where there is nothing."""
+    found_HB = np.zeros((H, B), dtype)
+    if grad_BH is not None:
+        found_HB[:, : len(grad_BH)] = grad_BH.T
+    return found_HB
+
+
+def _scored(out_TBH: Array | None, T: int, H: int, B: int, dtype: Any) -> tuple[Array, Array]:
+    """The outputs' own gradients, [S, H, B], of the steps that have one; which of them each step
+    has, -1 for none."""
+    which_T = np.full(T, -1)
+    steps_S: Any = []
+    if out_TBH is not None:
+        as_it_lies = sorted((1, 2), key=lambda axis: -out_TBH.strides[axis])
+        steps_S = np.flatnonzero(out_TBH.transpose(0, *as_it_lies).reshape(T, -1).any(1))
+    which_T[steps_S] = np.arange(len(steps_S))
+    scored_SHB = np.zeros((len(steps_S), H, B), dtype)
+    if out_TBH is not None:
+        scored_SHB[..., : out_TBH.shape[1]] = out_TBH[steps_S].transpose(0, 2, 1)
+    return which_T, scored_SHB
 
 
 def _parted(kept: _Kept, dw: Array, dw_n: Array) -> tuple[Array | None, ...]:

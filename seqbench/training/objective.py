@@ -65,13 +65,16 @@ class ScoredLoss:
         steps, pick = self.steps[i], self.picks[i]
         if pick is None:
             return None
-        leaf = outputs_tBH.detach().requires_grad_()
+        leaf = take(outputs_tBH.detach(), pick).requires_grad_()
         targets = take(self.batch.targets[steps], pick)
-        losses_SB = self.problem.loss(self.readout(take(leaf, pick)), targets)
+        losses_SB = self.problem.loss(self.readout(leaf), targets)
         term = (losses_SB * take(self.weights_TB[steps], pick)).sum()
         term.backward()
         self.total = self.total + term.detach()
-        return leaf.grad
+        grad_tBH = torch.zeros_like(outputs_tBH)
+        if leaf.grad is not None:
+            grad_tBH[pick] = leaf.grad[:, 0] if isinstance(pick, tuple) else leaf.grad
+        return grad_tBH
 
 
 def picked(weights_tB: Tensor, outputs: int, device: torch.device) -> Pick | None:

@@ -13,15 +13,15 @@ from torch import nn
 from seqbench.cells.gru import GRU
 from seqbench.cells.lstm import LSTM
 from seqbench.cells.rnn import IRNN, RNN
-from seqbench.engine import kernels, pointwise_numpy
+from seqbench.engine import kernels, steps_numpy
 from seqbench.models.recurrent import Stack, Unroll
 
 try:
-    from seqbench.engine import pointwise_numba
+    from seqbench.engine import steps_numba
 
-    FORMS = [pointwise_numba, pointwise_numpy]
+    FORMS = [steps_numba, steps_numpy]
 except ImportError:
-    FORMS = [pointwise_numpy]
+    FORMS = [steps_numpy]
 LAYERS = {
     "rnn": nn.RNN,
     "relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
@@ -32,7 +32,7 @@ LAYERS = {
 
 @pytest.fixture(params=FORMS, ids=lambda form: form.__name__.rpartition("_")[2])
 def form(request, monkeypatch):
-    monkeypatch.setattr(kernels, "pointwise", lambda: request.param)
+    monkeypatch.setattr(kernels, "form", lambda: request.param)
     return request.param
 
 
@@ -84,7 +84,7 @@ def test_float64_is_torchs_to_twelve_digits(
     torch.manual_seed(seed)
     layer = LAYERS[name](3, width, num_layers=layers, bias=bias)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "pointwise", lambda: FORMS[number])
+        patch.setattr(kernels, "form", lambda: FORMS[number])
         compare(layer, T, B, with_state)
 
 
@@ -201,7 +201,7 @@ def test_without_numba_numpy_does_it(monkeypatch):
             raise ImportError(name)
         return real(name, *rest)
 
-    monkeypatch.delitem(sys.modules, "seqbench.engine.pointwise_numba", raising=False)
-    monkeypatch.delattr("seqbench.engine.pointwise_numba", raising=False)
+    monkeypatch.delitem(sys.modules, "seqbench.engine.steps_numba", raising=False)
+    monkeypatch.delattr("seqbench.engine.steps_numba", raising=False)
     monkeypatch.setattr(builtins, "__import__", no_numba)
-    assert kernels.pointwise.__wrapped__() is pointwise_numpy
+    assert kernels.form.__wrapped__() is steps_numpy

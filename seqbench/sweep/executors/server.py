@@ -126,7 +126,7 @@ def preload() -> None:
     from seqbench.engine import kernels
 
     torch.set_num_threads(1)
-    kernels.pointwise()  # compiled, or read from where it was kept
+    kernels.form()  # compiled, or read from where it was kept
     gc.collect()
     gc.freeze()
 

@@ -1,12 +1,73 @@
-"""The pointwise half of the kernels' steps, in numpy: where there is no numba. See `kernels`.
-
-The same functions as in `pointwise_numba`.
-"""
+"""The kernels' steps in numpy: where there is no numba. See `kernels`; as `steps_numba`."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy import ndarray as Array
+
+
+def columns(examples: int, itemsize: int) -> int:
+    """How many columns a step has: as many as examples."""
+    return examples
+
+
+def packed(weights_GK: Array) -> Array:
+    """As the products take weights: as they are."""
+    return np.ascontiguousarray(weights_GK)
+
+
+def forward(
+    name: str,
+    weights: Array,
+    n_NHW: Array,
+    z_NKW: Array,
+    span: int,
+    gates_TGB: Array,
+    c_THB: Array,
+    h_THB: Array,
+) -> None:
+    """All steps of a segment forward, from h[0] and c[0] on; see `kernels._Kept`."""
+    B = h_THB.shape[2]
+    a_GB = np.empty((len(weights), B), h_THB.dtype)
+    for t in range(len(h_THB) - 1):
+        window, at = t // span, t % span * B
+        np.dot(weights, z_NKW[window, : weights.shape[1], at : at + B], out=a_GB)
+        z_KW, to = z_NKW[(t + 1) // span], (t + 1) % span * B
+        if name == "gru":
+            gru(a_GB, n_NHW[window], at, h_THB[t], gates_TGB[t], h_THB[t + 1], z_KW, to)
+        elif name == "lstm":
+            lstm(a_GB, c_THB[t], c_THB[t + 1], gates_TGB[t], h_THB[t + 1], z_KW, to)
+        else:
+            rnn(name, a_GB, h_THB[t + 1], z_KW, to)
+
+
+def back(
+    name: str,
+    weights: Array,
+    which_t: Array,
+    scored_SHB: Array,
+    gates_tGB: Array,
+    c_tHB: Array,
+    h_tHB: Array,
+    dh_HB: Array,
+    dc_HB: Array,
+    d_GW: Array,
+) -> None:
+    """A window's steps, last to first: dh and dc in place, and d, the summed inputs' gradients."""
+    B, G = dh_HB.shape[1], weights.shape[1]
+    for t in reversed(range(len(which_t))):
+        if which_t[t] >= 0:
+            dh_HB += scored_SHB[which_t[t]]
+        d_GB = d_GW[:G, t * B : (t + 1) * B]
+        if name == "gru":
+            gru_back(gates_tGB[t], h_tHB[t], dh_HB, d_GW, t * B)
+            dh_HB += np.dot(weights, d_GB)
+            continue
+        if name == "lstm":
+            lstm_back(gates_tGB[t], c_tHB[t], dh_HB, dc_HB, d_GW, t * B)
+        else:
+            rnn_back(name, h_tHB[t + 1], dh_HB, d_GW, t * B)
+        np.dot(weights, d_GB, out=dh_HB)
 
 
 def _sigmoid(x: Array, out: Array) -> None:
@@ -16,29 +77,29 @@ def _sigmoid(x: Array, out: Array) -> None:
     np.add(out, 0.5, out=out)
 
 
-def rnn(kind: int, a_HB: Array, h_HB: Array, z_KW: Array, at: int) -> None:
-    """h = f(a). kind: 0 tanh, 1 relu, 2 sigmoid, 3 identity."""
-    if kind == 0:
+def rnn(name: str, a_HB: Array, h_HB: Array, z_KW: Array, at: int) -> None:
+    """h = f(a)."""
+    if name == "tanh":
         np.tanh(a_HB, out=h_HB)
-    elif kind == 1:
+    elif name == "relu":
         np.maximum(a_HB, 0, out=h_HB)
-    elif kind == 2:
+    elif name == "sigmoid":
         _sigmoid(a_HB, h_HB)
     else:
         h_HB[:] = a_HB
     _columns(z_KW, at, h_HB)[: len(h_HB)] = h_HB
 
 
-def rnn_back(kind: int, h_HB: Array, dh_HB: Array, d_GW: Array, at: int) -> None:
+def rnn_back(name: str, h_HB: Array, dh_HB: Array, d_GW: Array, at: int) -> None:
     """da = dh f'(a), by h = f(a)."""
     da_HB = _columns(d_GW, at, h_HB)
-    if kind == 0:
+    if name == "tanh":
         np.multiply(h_HB, h_HB, out=da_HB)
         np.subtract(1, da_HB, out=da_HB)
         np.multiply(dh_HB, da_HB, out=da_HB)
-    elif kind == 1:
+    elif name == "relu":
         da_HB[:] = np.where(h_HB > 0, dh_HB, 0)
-    elif kind == 2:
+    elif name == "sigmoid":
         np.multiply(dh_HB, h_HB * (1 - h_HB), out=da_HB)
     else:
         da_HB[:] = dh_HB
