@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
+from seqbench.sweep.executors.child import ONE_THREAD
+
+SETTINGS = ONE_THREAD | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 
@@ -46,5 +46,6 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ |= ONE_THREAD  # before torch and jax are imported
+    if not SETTINGS.items() <= os.environ.items():  # the allocator's are read when a process starts
+        os.execve(sys.executable, sys.orig_argv, os.environ | SETTINGS)
     sys.exit(main())

@@ -16,15 +16,12 @@ from torch import Tensor, nn
 
 from seqbench.card.task import Training
 from seqbench.engine.chain import backpropagate
-from seqbench.engine.compiled import SEGMENT as COMPILED_SEGMENT
-from seqbench.engine.compiled import Compiled
 from seqbench.engine.cut import Cut, choose
 from seqbench.models.recurrent import Model, build
 from seqbench.problems.adding import Adding
 from seqbench.training.objective import ScoredLoss, gradient_of_loss
 
 KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 Step = Callable[[], Tensor]  # -> the loss
 
@@ -70,11 +67,6 @@ class Work:
         shorter = min(chosen.segment, self.T // max(self.boundaries, 1))
         return Cut(shorter, recompute=chosen.recompute)
 
-    def compiled(self) -> Cut:
-        """Compiled segments."""
-        segment = min(COMPILED_SEGMENT, self.T // max(self.boundaries, 1))
-        return Cut(segment, layer=Compiled(self.model.stack, self.inputs[:segment]))
-
 
 def ours_without_norms(work: Work, cut: Cut) -> Step:
     """seqbench's own step, as a trial takes it."""
@@ -118,31 +110,6 @@ def bare(work: Work) -> Step:
         outputs, _ = work.layer(work.inputs)
         loss = (work.model.readout(outputs[-1]) - work.targets).square().mean()
         loss.backward()
-        return loss.detach()
-
-    return step
-
-
-def loop(work: Work, every: int) -> Step:
-    """torch's cell in a loop, with retain_grad() on every state; norms at the same boundaries."""
-    cell = CELLS[work.kind](2, work.H).to(work.device)
-    for name, parameter in cell.named_parameters():  # the layer's own: .grad is added to them
-        setattr(cell, name, getattr(work.layer, f"{name}_l0"))
-        assert parameter.shape == getattr(cell, name).shape
-
-    def step() -> Tensor:
-        work.model.zero_grad(set_to_none=True)
-        state, states = None, []
-        for x_BI in work.inputs.unbind(0):
-            state = cell(x_BI, state)
-            parts = state if isinstance(state, tuple) else (state,)
-            for part in parts:
-                part.retain_grad()
-            states.append(parts)
-        loss = (work.model.readout(states[-1][0]) - work.targets).square().mean()
-        loss.backward()
-        at = range(every - 1, work.T - 1, every)
-        work.loop_norms = torch.stack([_norms(part.grad) for i in at for part in states[i]])
         return loss.detach()
 
     return step

@@ -13,7 +13,7 @@ from benchmarks.tables import TABLES
 from benchmarks.timing import Row, interleaved, ratio
 
 ROOT = Path(__file__).parent.parent
-SLOW = ("compiled", "workers", "startup", "lengths")  # or like another one
+SLOW = ("workers", "startup")  # or like another one
 
 
 def benchmarks(*words):
