@@ -182,9 +182,10 @@ def _carry_out(
 
 def _check_results(planned: Plan, results: Results) -> None:
     """Status 1, and why, where a trial has no result."""
+    from seqbench.card.status import FINISHED
     from seqbench.reporting import terminal
 
-    if _without_result(planned):
+    if not results.trials["status"].isin(FINISHED).all() and _without_result(planned):
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
         _say("seqbench: whether a cell keeps the contract: seqbench check CELL")

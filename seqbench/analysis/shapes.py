@@ -63,7 +63,7 @@ def longest_needs(results: Results) -> dict[int, float]:
 
 def output_flow(results: Results) -> pd.DataFrame:
     """The rows of the output flow that S(k) is made of, with `examples` and `main_anchor`."""
-    rows = _joint(results)
+    rows = results.output_flow
     if is_whitened(results):
         rows = whitened(rows)
     if rows.empty:
@@ -78,14 +78,9 @@ def output_flow(results: Results) -> pd.DataFrame:
     return rows.assign(examples=examples, main_anchor=rows["anchor"] == last)
 
 
-def _joint(results: Results) -> pd.DataFrame:
-    flow = results.flow
-    return flow[(flow["source"] == "output") & (flow["state"] == "all")]
-
-
 def is_whitened(results: Results) -> bool:
     """Whether every trial of the run recorded the flow of the whitened state."""
-    rows = _joint(results)
+    rows = results.output_flow
     if "whitened_zero" not in rows or rows.empty:
         return False
     return bool(rows.loc[rows["lag"] > 0, "whitened_zero"].notna().all())

@@ -4,6 +4,7 @@
     runs/adding/trials/lstm-T100-s0-3f9ac1/    curves.parquet, flow.parquet, perhaps
                                                diagnostics.parquet, lengths.parquet; trial.json
                                                (last)
+    runs/adding/packed/                        copies, where there are many trials: see `packs`
     runs/adding/tuning/                        a run itself: see seqbench.sweep.tuning
 
 Parquet and JSON only: opening a run that somebody sent you never runs code.
@@ -12,30 +13,29 @@ Parquet and JSON only: opening a run that somebody sent you never runs code.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from seqbench.card.status import Status
-from seqbench.card.task import Task
+from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.results import schema
 from seqbench.results.files import (
     Damaged,
     as_parquet,
-    read_finished,
     read_record,
     read_task,
-    read_trial,
     set_aside,
     write_atomically,
     write_task,
     write_trial,
 )
+from seqbench.results.opened import open_trials
 from seqbench.results.schema import (
     AXES,
     CURVE_COLUMNS,
@@ -62,7 +62,6 @@ __all__ = [
     "read_finished",
     "read_record",
     "read_task",
-    "read_trial",
     "set_aside",
     "write_atomically",
     "write_task",
@@ -74,9 +73,29 @@ TUNING = "tuning"  # the folder in a run that holds the trials of its learning r
 _TYPES = {"steps": "Int64", "solved_at": "Int64", "parameters": "Int64"}
 
 
+class Table:
+    """An attribute that is a DataFrame, or read when it is first asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object | None, owner: type) -> pd.DataFrame:
+        if instance is None:
+            raise AttributeError(self.name)  # no default
+        given = instance.__dict__[self.name]
+        if callable(given):
+            given = instance.__dict__[self.name] = given()
+        return given
+
+    def __set__(self, instance: object, value: pd.DataFrame | Callable[..., pd.DataFrame]) -> None:
+        instance.__dict__[self.name] = value
+
+
 @dataclass(frozen=True)
 class Results:
     """A run, opened.
+
+    The tables but for `trials` are read when they are first asked for.
 
     Attributes:
         path: the run's folder.
@@ -95,11 +114,11 @@ class Results:
     path: Path
     task: Task
     trials: pd.DataFrame
-    curves: pd.DataFrame
-    flow: pd.DataFrame
-    diagnostics: pd.DataFrame
-    lengths: pd.DataFrame
-    records: dict[str, dict[str, Any]]
+    curves: Table = Table()
+    flow: Table = Table()
+    diagnostics: Table = Table()
+    lengths: Table = Table()
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
     parts: dict[str, Results] = field(default_factory=dict)
     called: str = ""
 
@@ -107,6 +126,14 @@ class Results:
     def name(self) -> str:
         """What it is called among others: its folder's name, where it is called nothing else."""
         return self.called or self.path.resolve().name or self.task.name
+
+    @cached_property
+    def output_flow(self) -> pd.DataFrame:
+        """The rows of `flow` of the output flow of the whole state, read without the others."""
+        given, where = self.__dict__["flow"], {"source": "output", "state": "all"}
+        if callable(given):
+            return given(**where)
+        return given[(given["source"] == where["source"]) & (given["state"] == where["state"])]
 
     @cached_property
     def tuning(self) -> Results | None:
@@ -140,8 +167,11 @@ class Results:
         return f"<Results of {self.task.name} in {self.path}: {told}>"
 
 
-def load(path: str | Path) -> Results:
+def load(path: str | Path, *, pack: bool = False) -> Results:
     """Open a run's folder.
+
+    Args:
+        pack: whether to write packs (see `packs`) where there are many trials that are in none.
 
     Raises:
         InputError: no run there, or files of a schema this version can't read.
@@ -152,34 +182,35 @@ def load(path: str | Path) -> Results:
         raise InputError(
             f"{path} is not a run: it has no task.toml\nallowed: a folder that `seqbench run` wrote"
         )
-    records = {}
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in schema.TABLES}
-    for trial in task.trials():
-        opened = read_trial(path, trial)
-        record, read = opened or (None, {})
-        axes = {"cell": trial.cell.label, "length": trial.length, "seed": trial.seed}
-        if record is not None:
-            records[trial.folder] = record
-        for name, table in read.items():
-            tables[name].append(table.assign(**axes))
+    opened = open_trials(path, task.trials(), pack=pack)
     return Results(
         path=path,
         task=task,
-        trials=summed_up(task, records),
-        curves=_join(tables["curves"], CURVE_COLUMNS),
-        flow=_join(tables["flow"], FLOW_COLUMNS),
-        diagnostics=_join(tables["diagnostics"], DIAGNOSTIC_COLUMNS),
-        lengths=_join(tables["lengths"], LENGTH_COLUMNS),
-        records=records,
+        trials=summed_up(task, opened.records),
+        records=opened.records,
+        **{name: partial(opened.table, name) for name in schema.TABLES},
     )
 
 
-def _join(frames: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
-    if not frames:
-        return pd.DataFrame(columns=first)
-    table = pd.concat(frames, ignore_index=True)
-    table.attrs = next((frame.attrs for frame in frames if frame.attrs), {})
-    return table[first + [name for name in table if name not in first]]
+def read_finished(
+    path: Path, trials: Iterable[Trial], damaged: list[Damaged] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The records of those trials that have a result, by their folders; a trial that ended in error
+    has none and is run again.
+
+    Args:
+        damaged: takes up what is wrong with trials whose files are; they have no result either.
+
+    Raises:
+        InputError: files of another schema.
+        Damaged: a file is torn, or says what can't be; where nothing takes it up.
+    """
+    records = open_trials(path, trials, damaged).records
+    return {
+        folder: record
+        for folder, record in records.items()
+        if record["summary"]["status"] != Status.ERROR
+    }
 
 
 def summed_up(task: Task, records: Mapping[str, dict[str, Any]]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pandas as pd
 from pydantic import ValidationError
 
 from seqbench.card import task as cards
-from seqbench.card.status import Status
 from seqbench.card.task import SCHEMA, Task, Trial
 from seqbench.errors import InputError
 from seqbench.results import schema
@@ -45,81 +44,26 @@ def read_task(path: Path) -> Task | None:
     return cards.parse(file.read_text(encoding="utf-8", errors="replace"), str(file))
 
 
-def read_finished(
-    path: Path, trials: Iterable[Trial], damaged: list[Damaged] | None = None
-) -> dict[str, dict[str, Any]]:
-    """The records of those trials that have a result, by their folders; a trial that ended in error
-    has none and is run again.
-
-    Args:
-        damaged: takes up what is wrong with trials whose files are; they have no result either.
-
-    Raises:
-        InputError: files of another schema.
-        Damaged: see `read_trial`; where nothing takes it up.
-    """
-    records = {}
-    for trial in trials:
-        try:
-            opened = read_trial(path, trial)
-        except Damaged as fault:
-            if damaged is None:
-                raise
-            damaged.append(fault)
-            continue
-        if opened and opened[0]["summary"]["status"] != Status.ERROR:
-            records[trial.folder] = opened[0]
-    return records
-
-
-def read_trial(path: Path, trial: Trial) -> tuple[dict[str, Any], dict[str, pd.DataFrame]] | None:
-    """A trial's record and its tables by name, none where it ended in error; None if it has not
-    finished.
-
-    Raises:
-        InputError: the record is of another schema.
-        Damaged: a file is torn, or says what can't be.
-    """
-    record = read_record(path, trial)
-    if record is None:
-        return None
-    tables: dict[str, pd.DataFrame] = {}
-    if record["summary"]["status"] == Status.ERROR:
-        return record, tables
-    for name in schema.TABLES:
-        file = path / "trials" / trial.folder_under(record["schema"]) / f"{name}.parquet"
-        if name in schema.NEEDED or file.is_file():
-            tables[name] = _read_table(file, name)
-    return record, tables
-
-
-def _read_table(file: Path, name: str) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(file, page_checksum_verification=True)
-    except Exception as error:  # whatever a reader says of bytes that are no table
-        raise Damaged(file, str(error).splitlines()[0] if str(error) else "no table") from None
-    if fault := schema.fault_of_table(name, table):
-        raise Damaged(file, fault)
-    return table
-
-
-def read_record(path: Path, trial: Trial) -> dict[str, Any] | None:
+def read_record(
+    path: Path, trial: Trial, copy: Callable[[Path], str | None] = lambda file: None
+) -> dict[str, Any] | None:
     """What a finished trial's trial.json says; None if the trial has not finished.
 
     A trial of an earlier schema counts: its "schema" says so, and its folder is named after it.
+
+    Args:
+        copy: the file's text, where one has been kept elsewhere.
 
     Raises:
         InputError: it is of a schema that this version can't read.
         Damaged: it is torn, or says what can't be.
     """
-    files = {
-        number: path / "trials" / trial.folder_under(number) / "trial.json" for number in READABLE
-    }
-    number, file = next(((n, file) for n, file in files.items() if file.is_file()), (0, path))
+    files = ((n, path / "trials" / trial.folder_under(n) / "trial.json") for n in READABLE)
+    number, file = next(((n, file) for n, file in files if file.is_file()), (0, path))
     if not number:
         return None
     try:
-        record = json.loads(_text(file))
+        record = json.loads(copy(file) or _text(file))
     except (ValueError, RecursionError):
         raise Damaged(file, "not JSON") from None
     if not isinstance(record, dict) or type(record.get("schema")) is not int:

@@ -102,7 +102,7 @@ def carry_out(
     if planned.missing or results.read_task(planned.path) != planned.stored:
         with writing(planned.path):
             _run_missing(planned, workers, timeout, device, quiet, costs)
-    return results.load(planned.path)
+    return results.load(planned.path, pack=True)
 
 
 def forecast_costs(planned: Plan, workers: int | None, device: str) -> dict[str, Cost]:
