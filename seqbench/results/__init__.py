@@ -187,8 +187,11 @@ def load(path: str | Path, *, pack: bool = False) -> Results:
         path=path,
         task=task,
         trials=summed_up(task, opened.records),
+        curves=partial(opened.table, "curves"),
+        flow=partial(opened.table, "flow"),
+        diagnostics=partial(opened.table, "diagnostics"),
+        lengths=partial(opened.table, "lengths"),
         records=opened.records,
-        **{name: partial(opened.table, name) for name in schema.TABLES},
     )
 
 
