@@ -24,7 +24,6 @@ import pandas as pd
 from seqbench.card.status import Status
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
-from seqbench.results import schema
 from seqbench.results.files import (
     Damaged,
     as_parquet,
