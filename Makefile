@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart reports problems benchmarks test lint docs clean
+.PHONY: install quickstart reports references problems benchmarks test lint docs clean
 
 # Made once; made again when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -26,6 +26,11 @@ reports: $(VENV)/installed
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
 	done
+	$(BIN)/seqbench gallery reports
+
+# The runs that travel in the wheel, for seqbench compare.
+references: $(VENV)/installed
+	$(BIN)/python -m seqbench.results.reference runs/quickstart runs/adding runs/copy
 
 # One card for each problem, a report each and one over all.
 PROBLEMS := adding copy multiplication xor temporal_order temporal_order_3 random_permutation memorisation \
@@ -37,6 +42,7 @@ problems: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[images]"
 	for task in $(PROBLEMS); do $(BIN)/seqbench run $$task --out runs/$$task || exit 1; done
 	$(BIN)/seqbench report $(PROBLEMS:%=runs/%) --out reports/problems
+	$(BIN)/seqbench gallery reports
 
 # What benchmarks/results holds: about half an hour on a machine that nobody else is using.
 benchmarks: $(VENV)/installed

@@ -244,6 +244,16 @@ def report(
 
 
 @app.command()
+def gallery(
+    reports: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of reports.")],
+) -> None:
+    """Write a README.md that leads to every report in a folder, with a picture of each."""
+    from seqbench.reporting.gallery import gallery as write
+
+    print(write(reports))
+
+
+@app.command()
 def cite(
     runs: Annotated[
         list[Path],

@@ -78,17 +78,23 @@ def learned(results: Results) -> pd.Series | None:
     return None
 
 
-def headline(results: Results, labels: list[str], longest: pd.DataFrame) -> pd.DataFrame:
-    """The numbers that a cell is summed up by, over all its lengths.
+def headline(
+    results: Results, labels: list[str], longest: pd.DataFrame, table: pd.DataFrame
+) -> pd.DataFrame:
+    """The numbers that a cell is summed up by.
 
     Args:
         longest: from `longest_solved`.
+        table: from `comparison`.
 
     Returns:
         cell; lengths_solved, the share of the lengths that at least half of the seeds solved;
-        learned, the interquartile mean of what was learned, with the ends of its interval,
-        bootstrapped within each length.
+        learned, the interquartile mean of what was learned over all lengths, with the ends of its
+        interval, bootstrapped within each length; at the largest length: half_life_start and _end
+        as in `comparison`, and the median of the seconds of a trial.
     """
+    length = max(results.task.lengths)
+    time = seconds(results).get(length, pd.Series(dtype=float))
     each = learned(results)
     rows = []
     for cell in labels:
@@ -103,9 +109,12 @@ def headline(results: Results, labels: list[str], longest: pd.DataFrame) -> pd.D
                 "learned": found.value,
                 "learned_low": found.low,
                 "learned_high": found.high,
+                "seconds": time.get(cell, np.nan),
             }
         )
-    return pd.DataFrame(rows)
+    lives = ["half_life_start", "half_life_end"]
+    ends = table.loc[table["length"] == length, ["cell", *lives]]
+    return pd.DataFrame(rows).merge(ends, on="cell", how="left")
 
 
 def _at_the_ends(results: Results, offs: pd.DataFrame) -> pd.DataFrame:

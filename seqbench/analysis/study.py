@@ -74,7 +74,7 @@ class Study:
     @cached_property
     def headline(self) -> pd.DataFrame:
         """What a cell is summed up by: see `comparison.headline`."""
-        return comparison.headline(self.results, self.labels, self.longest)
+        return comparison.headline(self.results, self.labels, self.longest, self.comparison)
 
     @cached_property
     def paired(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from seqbench.analysis.study import Study
 from seqbench.card import task
 from seqbench.reporting import terminal
 from seqbench.reporting.command import reproduce
+from seqbench.reporting.gallery import gallery
 from seqbench.results.together import together
 
 
@@ -69,8 +70,20 @@ def test_everything_is_written(make):
 def test_the_same_data_give_the_same_bytes(make, tmp_path):
     run = make(whole((10,), 1, ("rnn",)), (10,), 1, '["rnn"]')
     one, other = seqbench.report(run).parent, seqbench.report(str(run.path), tmp_path / "o").parent
-    for file in one.rglob("*.*"):
-        assert (other / file.relative_to(one)).read_bytes() == file.read_bytes(), file
+    same_files(one, other)
+
+
+def same_files(one: Path, other: Path) -> None:
+    names = [{p.relative_to(f) for p in f.rglob("*") if p.is_file()} for f in (one, other)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_the_same_runs_give_the_same_bytes_over_all(make, tmp_path):
+    run = make(whole((10,), 1), (10,), 1, name="a")
+    other = make(whole((10,), 1), (10,), 1, name="b", card=CARD.replace('"adding"', '"xor"'))
+    same_files(*(seqbench.report([run, other], tmp_path / out).parent for out in ("o", "p")))
 
 
 def test_trials_without_a_result_are_shown(make):
@@ -157,6 +170,21 @@ def test_runs_of_several_problems_get_a_page_over_all_that_leads_to_each(make, t
         ("products", "lstm"): 10,
     }
     assert table["undecided"].to_dict()["products", "lstm"]
+
+
+def test_a_gallery_leads_to_every_report_those_over_others_first(make, tmp_path):
+    run = make(whole((10,)), (10,), name="a")
+    other = make(whole((10,)), (10,), name="b", card=CARD.replace('"adding"', '"xor"'))
+    seqbench.report(run, tmp_path / "all" / "one")
+    seqbench.report([run, other], tmp_path / "all" / "two")
+    text = gallery(tmp_path / "all").read_text()
+    links = re.findall(r"\((\w+/report\.md)\)", text)
+    assert links == ["two/report.md", "one/report.md"]
+    for file in re.findall(r'(?:src|href)="([^"]+)"', text):
+        assert (tmp_path / "all" / file).is_file(), file
+    assert "A run made by hand." in text
+    with pytest.raises(seqbench.InputError, match="no report lies there"):
+        gallery(tmp_path)
 
 
 def test_a_run_put_together_keeps_each_run_s_settings_and_says_another_machine(make):

@@ -8,13 +8,16 @@ import pandas as pd
 
 from seqbench.analysis.study import Study
 from seqbench.reporting.blocks import Table, Text
+from seqbench.reporting.sections.comparison import both_ends
 from seqbench.reporting.words import DASH, decades, percent
 
 NOTE = (
     "S before and after training: the output flow at the median longest needed lag of the largest "
-    "length, in decades, median over seeds. Longest T solved: by at least half of the seeds, and "
-    "all shorter ones too; lengths solved: of all lengths. Learned: the interquartile mean over "
-    "all lengths and seeds of {what}, with its 95 % bootstrap interval where there are 5 seeds."
+    "length, in decades, median over seeds. Half-life: the lag at which the flow has fallen to a "
+    "half, before → after training (≥ K: not within the largest lag). Longest T solved: by at "
+    "least half of the seeds, and all shorter ones too; lengths solved: of all lengths. Learned: "
+    "the interquartile mean over all lengths and seeds of {what}, with its 95 % bootstrap interval "
+    "where there are 5 seeds. Seconds: of a trial, median."
 )
 CREDIT = (
     "Credit: the slope of the answer on the values that it should depend on, 1 where it depends on "
@@ -41,11 +44,15 @@ class Glance:
             "learning rate",
             f"S before, {at}",
             f"S after, {at}",
+            f"half-life, {at}",
             "longest T solved",
             "lengths solved, %",
             "learned, %",
+            f"seconds, {at}",
         ]
-        rows = lines(table.merge(study.headline, on="cell"))
+        here = study.comparison[study.comparison["length"] == table["length"].iloc[0]]
+        lives = {row["cell"]: both_ends(row, "half_life") for _, row in here.iterrows()}
+        rows = lines(table.merge(study.headline, on="cell"), lives)
         notes = []
         if len(study.credit):
             heads += [f"credit before, {at}", f"credit after, {at}"]
@@ -66,11 +73,12 @@ def slope(value: float) -> str:
     return DASH if pd.isna(value) else f"{value:.2f}".replace("-", "−")
 
 
-def lines(table: pd.DataFrame) -> list[list[str]]:
+def lines(table: pd.DataFrame, lives: dict[str, str]) -> list[list[str]]:
     """The table in words.
 
     Args:
         table: the overview with the headline numbers.
+        lives: cell -> its half-life at both ends of training.
     """
     return [
         [
@@ -79,9 +87,11 @@ def lines(table: pd.DataFrame) -> list[list[str]]:
             f"{row.learning_rate:g}" if pd.notna(row.learning_rate) else DASH,
             decades(row.s_start),
             decades(row.s_end),
+            lives.get(row.cell, DASH),
             (f"{row.longest}" if row.longest else "none") + (" or more" if row.undecided else ""),
             percent(row.lengths_solved),
             _learned(row),
+            DASH if pd.isna(row.seconds) else f"{row.seconds:,.0f}",
         ]
         for row in table.itertuples()
     ]
