@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from seqbench.card.task import Task
+from seqbench.card.task import NO_NUMBER, Task
 from seqbench.errors import InputError
 
 
@@ -28,7 +28,7 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
     cells = {cell.label: cell for cell in stored.cells}
     for cell in asked.cells:
         there = cells.setdefault(cell.label, cell)
-        if not _same(*(one.model_dump(exclude={"group"}) for one in (there, cell))):
+        if not _same(*(one.model_dump(exclude=NO_NUMBER["cell"]) for one in (there, cell))):
             raise _differs(
                 where,
                 f"cells ({cell.label})",
@@ -46,9 +46,11 @@ def merge(stored: Task, asked: Task, where: str) -> Task:
 
 
 def differences(old: Task, new: Task) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted key, old value, new value) for every difference in the tables, but for cells."""
+    """(dotted key, old value, new value) for every difference in the tables, but for cells, that
+    changes a number."""
     for table in ("problem", "training", "tuning", "recording"):
-        before, after = (_keys(getattr(task, table)) for task in (old, new))
+        spared = NO_NUMBER.get(table, set())
+        before, after = (_keys(getattr(task, table), spared) for task in (old, new))
         for key in sorted(before.keys() | after.keys()):
             if not _same(before.get(key), after.get(key)):
                 yield f"{table}.{key}", before.get(key), after.get(key)
@@ -75,8 +77,8 @@ def reopened(task: Task, card: Task) -> Task:
     return task.model_copy(update={"cells": cells, "training": training})
 
 
-def _keys(table: BaseModel | None) -> dict[str, Any]:
-    return {} if table is None else table.model_dump()
+def _keys(table: BaseModel | None, spared: set[str]) -> dict[str, Any]:
+    return {} if table is None else table.model_dump(exclude=spared)
 
 
 def _same(old: Any, new: Any) -> bool:

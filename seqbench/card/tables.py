@@ -215,6 +215,7 @@ class Training(Table):
     eval_every: PositiveInt = 100
     eval_size: PositiveInt = 1000
     stop_when_solved: bool = True
+    checkpoint_every: float = Field(default=300.0, ge=0.0)  # seconds; changes no number
     right_in_a_row: int = Field(default=0, ge=0)
     readout: Literal["default", "glorot"] = "default"
     segment: PositiveInt | Literal["auto"] = "auto"

@@ -45,6 +45,9 @@ SCHEMA = 2
 # standard deviation is 2.8 %).
 PASSED = 0.8
 
+# What no number depends on: the heading of a cell in a report, how often a trial is saved.
+NO_NUMBER = {"cell": {"group"}, "training": {"checkpoint_every"}}
+
 MOST_TRIALS = 100_000  # of a task
 
 AnyNamed = TypeVar("AnyNamed", bound=Named)
@@ -91,13 +94,13 @@ class Trial(Table):
         """Hash of the configuration and the schema version, 16 hexadecimal digits.
 
         Defaults are left out, so that a later version's new option does not orphan old trials; a
-        default that changes is a change of schema. So is the heading of the cell in a report.
+        default that changes is a change of schema. Left out too is what changes no number.
         """
         return self.key_under(SCHEMA)
 
     def key_under(self, schema: int) -> str:
         """The key that the version of this schema gave the same configuration."""
-        set_by_card = self.model_dump(exclude_defaults=True, exclude={"cell": {"group"}})
+        set_by_card = self.model_dump(exclude_defaults=True, exclude=NO_NUMBER)
         text = json.dumps({"schema": schema, **set_by_card}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

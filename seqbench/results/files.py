@@ -103,6 +103,18 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
     return frame.to_parquet(index=False, compression="zstd", write_page_checksum=True)
 
 
+def folder_of(path: Path, trial: Trial) -> Path:
+    """Where a trial is to be written.
+
+    Raises:
+        InputError: it is a link out of the run.
+    """
+    folder = path / "trials" / trial.folder
+    if not folder.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{folder} leads out of {path}\nallowed: a folder that is no link")
+    return folder
+
+
 def write_trial(
     path: Path, trial: Trial, record: dict[str, Any], tables: Mapping[str, bytes]
 ) -> None:
@@ -112,9 +124,7 @@ def write_trial(
         record: summary, versions, machine; configuration and schema are added here.
         tables: name -> parquet, each becomes NAME.parquet.
     """
-    folder = path / "trials" / trial.folder
-    if not folder.resolve().is_relative_to(path.resolve()):
-        raise InputError(f"{folder} leads out of {path}\nallowed: a folder that is no link")
+    folder = folder_of(path, trial)
     folder.mkdir(parents=True, exist_ok=True)
     for stray in folder.glob(".*.tmp"):  # of somebody who was killed while writing
         stray.unlink(missing_ok=True)

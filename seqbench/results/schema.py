@@ -51,7 +51,7 @@ class Needs(_Strict):
 
 
 class Summary(_Strict):
-    """How a trial ended; see `seqbench.training.loop.Outcome`."""
+    """How a trial ended; see `seqbench.training.outcome.Outcome`."""
 
     status: str
     steps: Count | None = None

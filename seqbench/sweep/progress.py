@@ -96,6 +96,21 @@ class Display:
             self.running[trial.folder] = _Running(trial, step, loss)
             self.forecast.step(trial, step)
 
+    def resume(self, trial: Trial, step: int, fault: str) -> None:
+        """A trial goes on from a checkpoint, or starts anew because it can't."""
+        with self.lock:
+            if fault:
+                self.say(f"        {name(trial)}: not resumed from its checkpoint: {fault}")
+                return
+            self.running[trial.folder] = _Running(trial, step)
+            self.say(f"        {name(trial)}: resumed at step {step:,}")
+
+    def complain(self, trial: Trial, fault: str) -> None:
+        """A checkpoint could not be kept, if there is a fault."""
+        if fault:
+            with self.lock:
+                self.say(f"        {name(trial)}: no checkpoint: {fault}")
+
     def finish(self, trial: Trial, summary: dict[str, Any]) -> None:
         """A trial has ended."""
         with self.lock:

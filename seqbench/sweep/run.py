@@ -17,9 +17,24 @@ from seqbench.analysis import rates
 from seqbench.card.extend import merge
 from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
+from seqbench.results.checkpoints import (
+    drop_checkpoint,
+    read_checkpoint,
+    set_checkpoint_aside,
+    write_checkpoint,
+)
 from seqbench.sweep import timing, tuning
 from seqbench.sweep.claims import Claims
-from seqbench.sweep.executors import Event, Executor, Finished, Job, Started, Stepped
+from seqbench.sweep.executors import (
+    Event,
+    Executor,
+    Finished,
+    Job,
+    Resumed,
+    Saved,
+    Started,
+    Stepped,
+)
 from seqbench.sweep.executors.here import Here
 from seqbench.sweep.executors.processes import Processes, can_start, cores
 from seqbench.sweep.forecast import Cost, Forecast
@@ -198,7 +213,7 @@ def _claimed(
             claims.release(trial)
             shown.spare(trial)
         else:
-            yield Job(trial, device)
+            yield Job(trial, device, read_checkpoint(path, trial))
 
 
 def _has_result(path: Path, trial: Trial) -> bool:
@@ -222,10 +237,27 @@ def _watch(
                     shown.start(job.trial)
                 case Stepped(job, step, loss):
                     shown.step(job.trial, step, loss)
-                case Finished(job, record, tables):
+                case Resumed(job, step, fault):
+                    if fault:
+                        fault = f"{fault}; kept as {set_checkpoint_aside(path, job.trial).name}"
+                    shown.resume(job.trial, step, fault)
+                case Saved(job, checkpoint, fault):
+                    shown.complain(job.trial, fault or _kept(path, job.trial, checkpoint))
+                case Finished(job, record, tables, by_itself):
                     results.write_trial(path, job.trial, record, tables)
+                    if by_itself:
+                        drop_checkpoint(path, job.trial)
                     claims.release(job.trial)
                     shown.finish(job.trial, record["summary"])
+
+
+def _kept(path: Path, trial: Trial, checkpoint: bytes) -> str:
+    """Write a checkpoint; why that can't be, which is no reason to stop."""
+    try:
+        write_checkpoint(path, trial, checkpoint)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def check_device(device: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from seqbench import results
 from seqbench.card.status import Status
+from seqbench.card.task import Trial
 from seqbench.errors import InputError
+from seqbench.results.checkpoints import saved_steps
 from seqbench.sweep.claims import running
 from seqbench.sweep.progress import duration, name, size
 
@@ -39,8 +41,9 @@ def lines(path: Path) -> list[str]:
             seconds += record["summary"].get("seconds") or 0.0
             work += size(trial, record["summary"].get("steps") or 0)
         counts[word] += 1
-        if word == "running":
-            told.append(f"running: {name(trial)}")
+        saved = "" if record else _saved(path, trial)
+        if word == "running" or saved:
+            told.append(f"{word}: {name(trial)}{saved}")
         if record and word == Status.ERROR:
             told.append(f"{name(trial)}: {' '.join(str(record['summary']['error']).split())}")
     head = ", ".join(f"{count} {word}" for word, count in counts.items())
@@ -52,3 +55,12 @@ def lines(path: Path) -> list[str]:
     elif left:
         whole.append("time left: not known yet")
     return whole + told
+
+
+def _saved(path: Path, trial: Trial) -> str:
+    """What there is of a trial that has not finished."""
+    *resumed, last = saved_steps(path, trial) or [None]
+    if last is None:
+        return ""
+    told = "".join(f", resumed at step {step:,}" for step in resumed[-1:])
+    return f"{told}, checkpoint at step {last:,}"

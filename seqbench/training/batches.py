@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import torch
 
@@ -47,6 +48,15 @@ class Batches:
         self.seed = seed_for("train", trial)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.drawn = 0  # sequences since the set began
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes, for a trial that goes on later."""
+        return {"generator": self.generator.get_state(), "drawn": self.drawn}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.generator.set_state(state["generator"])
+        self.drawn = state["drawn"]
 
     def next(self) -> Batch:
         """The next batch."""

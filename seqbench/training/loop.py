@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -36,32 +36,19 @@ from seqbench.training.evaluation import evaluate
 from seqbench.training.lengths import Lengths
 from seqbench.training.objective import gradient_of_loss
 from seqbench.training.optimizer import make_optimizer, rate_at
+from seqbench.training.outcome import Outcome, needed_lags
+from seqbench.training.state import (
+    Snapshot,
+    Timer,
+    of_module,
+    of_object,
+    of_random,
+    to_module,
+    to_object,
+    to_random,
+)
 
-MOST_NEEDS = 8  # that a record tells one by one
 IN_A_ROW = 3  # evaluations that must meet the criterion; final values are a mean over as many
-
-
-@dataclass
-class Outcome:
-    """What a trial leaves behind.
-
-    Attributes:
-        summary: status, steps, solved_at, parameters, seconds, loss, score, baseline,
-            baseline_score, error, baselines, needed_lags, probe_size, probe_precision ("float64",
-            or the cell's own where it runs in no other), segment, recompute, graph_bytes; truncate
-            and compile_seconds where the card asks for that; chain: "layers" for networks in
-            depth.
-        curves: a row an evaluation: step, loss, score, gradient_norm, the problem's own numbers.
-        flow: a row for each recorded step, source, anchor, layer, lag and part of the state.
-        diagnostics: a row for each reading: step, diagnostic, quantity, index, value.
-        lengths: a row for each recorded step and evaluated length; see `seqbench.training.lengths`.
-    """
-
-    summary: dict[str, Any]
-    curves: pd.DataFrame
-    flow: pd.DataFrame
-    diagnostics: pd.DataFrame
-    lengths: pd.DataFrame
 
 
 def make_model(trial: Trial, problem: Problem) -> Model:
@@ -88,18 +75,33 @@ def make_model(trial: Trial, problem: Problem) -> Model:
         return model
 
 
-Steps = Generator[tuple[int, float], None, Outcome]
+class Evaluated(NamedTuple):
+    """The model has been evaluated after so many training steps."""
+
+    step: int
+    loss: float
 
 
-def train(trial: Trial, *, device: str = "cpu") -> Steps:
+class Resumed(NamedTuple):
+    """The training steps that were taken before."""
+
+    step: int
+
+
+Steps = Generator[Resumed | Evaluated | Snapshot, None, Outcome]
+
+
+def train(trial: Trial, *, device: str = "cpu", state: dict[str, Any] | None = None) -> Steps:
     """Train, evaluate, record. The same trial gives the same numbers, bit for bit, on one machine.
 
     Args:
         trial: its names are looked up.
         device: "cpu" or "cuda"; data are drawn on the CPU either way.
+        state: of a Snapshot of the same trial, to go on from; the numbers are the same.
 
     Yields:
-        (step, loss) at every evaluation.
+        Resumed once it goes on from a state; Evaluated at every evaluation; a Snapshot every so
+        often, as the card says.
 
     Returns:
         An Outcome with status "solved", "done" or "diverged". What the cell raises passes through.
@@ -108,7 +110,11 @@ def train(trial: Trial, *, device: str = "cpu") -> Steps:
         problem = make_problem(trial)
         model = make_model(trial, problem).to(device)
         torch.manual_seed(seed_for("training", trial))  # for a cell that draws, as dropout does
-        return (yield from Run(trial, problem, model, torch.device(device)).finish())
+        run = Run(trial, problem, model, torch.device(device))
+        if state is not None:
+            run.restore(state)
+            yield Resumed(run.watch.step)
+        return (yield from run.finish())
 
 
 def run(trial: Trial, *, device: str = "cpu") -> Outcome:
@@ -126,6 +132,7 @@ def run(trial: Trial, *, device: str = "cpu") -> Outcome:
 class _Watch:
     """What has been seen so far."""
 
+    step: int = 0  # training steps taken
     curves: list[dict[str, Any]] = field(default_factory=list)
     flow: dict[int, pd.DataFrame] = field(default_factory=dict)  # by step
     good: int = 0  # evaluations in a row that met the criterion
@@ -153,16 +160,51 @@ class Run:
         self.lengths = Lengths(trial, problem, device)
         self.losses: list[Tensor] = []  # since the last evaluation, on the device
         self.norms: list[Tensor] = []
+        self.started = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the trial depends on."""
+        return {
+            "watch": vars(self.watch),
+            "model": of_module(self.model),
+            "optimizer": self.optimizer.state_dict(),
+            "random": of_random(self.device),
+            "batches": self.batches.state(),
+            "evaluations": self.evaluations.get_state(),
+            "readings": self.readings.state(),
+            "diagnostics": [of_object(one.measure) for one in self.readings.instruments],
+            "lengths": self.lengths.rows,
+            "losses": torch.stack(self.losses) if self.losses else None,
+            "norms": torch.stack(self.norms) if self.norms else None,
+            "seconds": time.perf_counter() - self.started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.watch = _Watch(**state["watch"])
+        to_module(self.model, state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        to_random(self.device, state["random"])
+        self.batches.restore(state["batches"])
+        self.evaluations.set_state(state["evaluations"])
+        self.readings.restore(state["readings"])
+        for one, kept in zip(self.readings.instruments, state["diagnostics"], strict=True):
+            to_object(one.measure, kept)
+        self.lengths.rows = state["lengths"]
+        self.losses = list(state["losses"]) if state["losses"] is not None else []
+        self.norms = list(state["norms"]) if state["norms"] is not None else []
+        self.started = time.perf_counter() - state["seconds"]
 
     def finish(self) -> Steps:
         """Train until solved, diverged or out of budget."""
-        started, training = time.perf_counter(), self.trial.training
+        training, watch = self.trial.training, self.watch
         record_at = self.trial.recording.steps(training.steps)
-        step = 0
+        timer = Timer(training.checkpoint_every)
         while True:
+            step = watch.step
             if step % training.eval_every == 0 or step == training.steps or self.over():
                 self.look(step)
-                yield step, self.watch.curves[-1]["loss"]
+                yield Evaluated(step, watch.curves[-1]["loss"])
             if step in record_at:
                 self.record(step)
             else:
@@ -171,12 +213,14 @@ class Run:
                 self.lengths.look(self.model, step)
             if step == training.steps or self.over():
                 break
-            step += 1
-            self.step(step)
+            watch.step += 1
+            self.step(watch.step)
+            if timer.is_due():
+                yield Snapshot(watch.step, self.state())
         self.record(step)
         self.readings.at_record(self.moment(step), flow=True, last=True)
         self.lengths.look(self.model, step, last=True)
-        return self.outcome(step, time.perf_counter() - started)
+        return self.outcome(step, time.perf_counter() - self.started)
 
     def typical_inputs(self) -> Tensor:
         """As large as a training batch's."""
@@ -312,7 +356,7 @@ class Run:
             "baseline_score": reference.score,
             "error": None,
             "baselines": {name: line.loss for name, line in problem.baselines.items()},
-            "needed_lags": self.needed_lags(),
+            "needed_lags": needed_lags(problem, self.probe),
             "probe_size": PROBE_SIZE,
             "probe_precision": precision(self.model, self.probe.inputs),
             **self.cut.summary(),
@@ -322,24 +366,3 @@ class Run:
         flow = pd.concat([watch.flow[s].assign(step=s) for s in sorted(watch.flow)])
         flow, readings = flow.reset_index(drop=True), self.readings.table()
         return Outcome(summary, curves, flow, readings, pd.DataFrame(self.lengths.rows))
-
-    def needed_lags(self) -> list[dict[str, Any]]:
-        """For each anchor: smallest, median and largest needed lag over the probe, by need; of many
-        needs the nearest, the middle and the farthest."""
-        anchors = self.problem.anchors(self.probe)
-        return [
-            {
-                "anchor": int(anchor_B.max()),
-                "lags": [
-                    [int(lag_B.min()), float(lag_B.double().median()), int(lag_B.max())]
-                    for lag_B in _a_few(lags_Bn).unbind(1)
-                ],
-            }
-            for anchor_B, lags_Bn in zip(anchors, self.problem.needed_lags(self.probe), strict=True)
-        ]
-
-
-def _a_few(lags_Bn: Tensor) -> Tensor:
-    if lags_Bn.shape[1] <= MOST_NEEDS:
-        return lags_Bn
-    return lags_Bn.sort(1).values[:, [0, lags_Bn.shape[1] // 2, -1]]

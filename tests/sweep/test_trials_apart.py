@@ -8,6 +8,7 @@ import time
 
 import pandas as pd
 import pytest
+from processes import alive, children_of, descendants, wait_for
 
 import seqbench
 from seqbench import InputError
@@ -172,44 +173,3 @@ def test_a_result_that_can_not_be_written_stops_the_sweep(card, tmp_path, monkey
     with pytest.raises(InputError, match=r"No space left on device\nallowed: .* space left"):
         seqbench.run(card, tmp_path / "run", seeds=4, workers=1, quiet=True)
     assert len(written) == 1
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("in vain")
-
-
-def parents():
-    """Process -> its parent."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    found[int(entry)] = int(file.read().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    return found
-
-
-def descendants(pid):
-    found, known = {pid}, parents()
-    while more := {child for child, parent in known.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def children_of(pid):
-    return {child for child, parent in parents().items() if parent == pid}
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -70,6 +70,21 @@ class Readings:
         self.taken: list[tuple[int, str, str, Any]] = []  # step, diagnostic, quantity, value
         self.waiting: list[tuple[int, str, str, Any]] = []  # the same, values still on the device
         self.done: set[tuple[str, int]] = set()
+        self.before: pd.DataFrame | None = None  # what was taken before the trial was resumed
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes, for a trial that goes on later; less the instruments' own."""
+        waiting = _joined(_moved(self.waiting))
+        return {"taken": self._taken(), "waiting": waiting, "done": self.done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.before, self.done = state["taken"], state["done"]
+        axes = ["step", "diagnostic", "quantity"]
+        self.waiting = [
+            (*key, part.set_index("index")["value"])
+            for key, part in state["waiting"].groupby(axes, sort=False)
+        ]
 
     def at_record(self, moment: Moment, *, flow: bool, last: bool = False) -> None:
         """Call those that look at the probe batch and whose time it is, once a step each.
@@ -93,34 +108,47 @@ class Readings:
 
     def gather(self) -> None:
         """Move what waits on the device, all at once."""
-        tensors = [value for *_, value in self.waiting if isinstance(value, Tensor)]
-        if tensors:
-            flat = torch.cat([tensor.double().reshape(-1) for tensor in tensors]).cpu()
-            moved = iter(flat.split([tensor.numel() for tensor in tensors]))
-            self.waiting = [
-                (*axes, next(moved).view(value.shape) if isinstance(value, Tensor) else value)
-                for *axes, value in self.waiting
-            ]
-        self.taken += self.waiting
+        self.taken += _moved(self.waiting)
         self.waiting = []
 
     def table(self) -> pd.DataFrame:
         """All readings: step, diagnostic, quantity, index (a lag, a rank, or 0), value; in
         attrs["pictures"] how each diagnostic is drawn: label -> its Pictures as JSON."""
         self.gather()
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-        for step, label, quantity, value in self.taken:
-            index, numbers = _series(value)
-            for name, entry in zip(COLUMNS[:3], (step, label, quantity), strict=True):
-                columns[name].append(np.full(len(numbers), entry, object))
-            columns["index"].append(index)
-            columns["value"].append(numbers)
-        joined = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in columns.items()}
-        types = {"step": "int64", "index": "int64", "value": "float64"}
-        table = pd.DataFrame(joined).astype(types)
-        table = table.sort_values("step", kind="stable", ignore_index=True)
+        table = self._taken().sort_values("step", kind="stable", ignore_index=True)
         table.attrs["pictures"] = self.pictures  # parquet keeps them beside the readings
         return table
+
+    def _taken(self) -> pd.DataFrame:
+        table = _joined(self.taken)
+        return table if self.before is None else pd.concat([self.before, table], ignore_index=True)
+
+
+def _moved(rows: list[tuple[int, str, str, Any]]) -> list[tuple[int, str, str, Any]]:
+    """The same, all tensors moved from the device at once."""
+    tensors = [value for *_, value in rows if isinstance(value, Tensor)]
+    if not tensors:
+        return rows
+    flat = torch.cat([tensor.double().reshape(-1) for tensor in tensors]).cpu()
+    moved = iter(flat.split([tensor.numel() for tensor in tensors]))
+    return [
+        (*axes, next(moved).view(value.shape) if isinstance(value, Tensor) else value)
+        for *axes, value in rows
+    ]
+
+
+def _joined(rows: list[tuple[int, str, str, Any]]) -> pd.DataFrame:
+    """Readings as a table, in their order."""
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
+    for step, label, quantity, value in rows:
+        index, numbers = _series(value)
+        for name, entry in zip(COLUMNS[:3], (step, label, quantity), strict=True):
+            columns[name].append(np.full(len(numbers), entry, object))
+        columns["index"].append(index)
+        columns["value"].append(numbers)
+    joined = {name: np.concatenate(parts or [np.empty(0)]) for name, parts in columns.items()}
+    types = {"diagnostic": "str", "quantity": "str", "step": "int64", "index": "int64"}
+    return pd.DataFrame(joined).astype(types | {"value": "float64"})
 
 
 def _pictures(one: Instrument, trial: Trial) -> list[str]:

@@ -31,7 +31,7 @@ class Child:
 
     Args:
         function: "module:name"; takes the argument, yields messages.
-        argument: what JSON can hold.
+        argument: what JSON can hold, and bytes by name.
         fresh: in a fresh interpreter, even where the server may fork.
 
     Attributes:
@@ -53,15 +53,16 @@ class Child:
             data.close()
             status.close()
             os.close(their_words)
+        parts = {name: value for name, value in argument.items() if isinstance(value, bytes)}
         request = {
             "function": function,
-            "argument": argument,
+            "argument": {name: value for name, value in argument.items() if name not in parts},
             "path": import_path(),
             "folder": os.getcwd(),
             "environment": os.environ | ONE_THREAD,
         }
         with suppress(OSError):  # it died before it listened: the status says how
-            self.data.sendall(pack(request))
+            self.data.sendall(pack(request, parts))
         self.data.setblocking(False)
         os.set_blocking(self.words.fileno(), False)
 

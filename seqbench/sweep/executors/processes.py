@@ -6,13 +6,13 @@ import os
 import selectors
 import time
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqbench.sweep import provenance
-from seqbench.sweep.executors import Event, Finished, Job, Started, Stepped
+from seqbench.sweep.executors import Event, Finished, Job, Saved, Started
 from seqbench.sweep.executors.child import Child
-from seqbench.sweep.worker import request
+from seqbench.sweep.worker import heard, request
 
 TRIES = 2  # a worker that dies costs its trial one more
 
@@ -82,11 +82,18 @@ class Processes:
         for key, _ in self.selector.select(patience):
             attempt, read = key.data
             if attempt.child.ended is None:
-                for head, parts in read():
-                    if "record" in head:
-                        attempt.last = Finished(attempt.job, head["record"], parts)
-                    elif "step" in head:
-                        yield Stepped(attempt.job, head["step"], head["loss"])
+                for message in read():
+                    if "complete" not in message[0]:
+                        yield from self._heard(attempt, heard(attempt.job, message))
+
+    def _heard(self, attempt: _Attempt, event: Event) -> Iterator[Event]:
+        match event:
+            case Finished():
+                attempt.last = event
+                return
+            case Saved(_, checkpoint) if checkpoint:  # another try goes on from there
+                attempt.job = replace(attempt.job, checkpoint=checkpoint)
+        yield event
 
     def _settle(self, attempt: _Attempt) -> Iterator[Event]:
         """What becomes of a job whose worker has finished, died or run out of time."""
@@ -107,7 +114,7 @@ class Processes:
 
 def _failed(job: Job, error: str) -> Finished:
     record: dict[str, Any] = {"summary": {"status": "error", "error": error}}
-    return Finished(job, record | {"versions": provenance.versions()})
+    return Finished(job, record | {"versions": provenance.versions()}, by_itself=False)
 
 
 def cores() -> int:

@@ -27,7 +27,7 @@ def call(function: str, argument: dict[str, Any], silence: float) -> Iterator[Me
 
     Args:
         function: "module:name"; takes the argument, yields messages.
-        argument: what JSON can hold.
+        argument: what JSON can hold, and bytes by name.
         silence: seconds between two messages at most.
 
     Raises:

@@ -207,7 +207,8 @@ def carry_out(connection: socket.socket, head: dict, parts: dict[str, bytes]) ->
     os.environ.update(head["environment"])
     sys.path[:] = head["path"]
     module, _, name = head["function"].rpartition(":")
-    for told in getattr(importlib.import_module(module), name)(head["argument"]):
+    argument = head["argument"] | parts
+    for told in getattr(importlib.import_module(module), name)(argument):
         connection.sendall(pack(*told))
     connection.sendall(pack({"complete": True}))  # and no exit of somebody's on the way
 
