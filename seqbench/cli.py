@@ -330,13 +330,13 @@ def flow(
 
     seqbench flow rnn lstm '{ use = "lstm", forget_bias = 3 }' --length 100
     """
-    from seqbench.measure.untrained import look
     from seqbench.reporting import terminal
     from seqbench.reporting.flow_files import check_files, save
+    from seqbench.sweep import apart
 
     check_files(out, csv)
     _busy(f"measuring {', '.join(cells)} over {length:,} steps")
-    seen = look(
+    seen = apart.untrained(
         cells,
         length=length,
         hidden_size=hidden,
@@ -362,18 +362,18 @@ def check(
     ] = None,
 ) -> None:
     """Whether a cell keeps the contract; for each check that fails, what to do."""
-    from seqbench.testing.examination import examine
+    from seqbench.sweep.apart import examined
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
     options = _settings(settings or [], "option=value, as in forget_bias=3")
-    _print_checks(cell, examine(cell, kind=kind, **sizes, options=options))
+    _print_checks(cell, examined("examine", cell, kind=kind, **sizes, options=options))
 
 
-def _print_checks(subject: str, results: Iterable[Any]) -> None:
+def _print_checks(subject: str, results: Iterable[tuple[str, str]]) -> None:
     counts: Counter[str] = Counter()
-    for result in results:
-        print(result, flush=True)
-        counts[result.status] += 1
+    for status, text in results:
+        print(printable(text), flush=True)
+        counts[status] += 1
     print(f"\n{subject}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
     if counts["failed"]:
         raise typer.Exit(1)
@@ -391,10 +391,11 @@ def check_problem(
     ] = None,
 ) -> None:
     """Whether a problem keeps the contract; for each check that fails, what to do."""
-    from seqbench.testing.examination import examine_problem
+    from seqbench.sweep.apart import examined
 
     options = _settings(settings or [], "option=value, as in protocol=early")
-    _print_checks(problem, examine_problem(problem, length=length, options=options))
+    results = examined("examine_problem", problem, length=length, options=options)
+    _print_checks(problem, results)
 
 
 @app.command()
@@ -411,21 +412,17 @@ def show(
     ] = None,
 ) -> None:
     """An example sequence of a problem: what is shown, what is asked, which steps that needs."""
-    from seqbench import plugins
-    from seqbench.problems.example import example
     from seqbench.reporting import example as picture
     from seqbench.reporting.flow_files import check_files
+    from seqbench.sweep.apart import shown
 
     check_files(out, None)
     options = _settings(settings or [], "option=value, as in protocol=early")
-    cls = plugins.load(plugins.resolve(problem, "problems"))
-    plugins.check_options(cls, options, ("length",), f"problem {problem}")
-    made = cls(length, **options)
-    sequence = example(made, seed)
-    print(sequence.table().to_string(index=False))
+    sequence, baselines = shown(problem, length=length, seed=seed, options=options)
+    print(printable(sequence.table().to_string(index=False)))
     print()
-    for name, told in made.baselines.items():
-        print(f"baseline, {name}: loss {told.loss:.4g}, score {told.score:.3g}")
+    for name, (loss, score) in baselines.items():
+        print(printable(f"baseline, {name}: loss {loss:.4g}, score {score:.3g}"))
     if out is not None:
         picture.save(sequence, out, f"{problem}, T = {length}")
         print(out)

@@ -11,7 +11,8 @@ from typing import Any
 
 from seqbench import plugins
 from seqbench.problems import GROUPS
-from seqbench.problems.example import Example, example
+from seqbench.problems.draw_example import example
+from seqbench.problems.example import Example
 from seqbench.reporting import example as picture
 
 DOCS = Path(__file__).parents[1]

@@ -6,8 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,6 +18,7 @@ from seqbench.engine.reproducible import reproducible
 from seqbench.errors import InputError
 from seqbench.measure.diagnostics.saturation import gates
 from seqbench.measure.flow import gradient_flow
+from seqbench.measure.seen import Gate, Untrained
 from seqbench.measure.state import measuring, unreached
 from seqbench.models.deep import Layers
 from seqbench.models.kinds import build
@@ -31,43 +31,6 @@ KEEPING = ("forget gate", "update gate")  # what the memory is multiplied with
 BIASES = {"forget_bias", "chrono"}
 TRAINED = ("learning_rate", "clip_norm", "match")
 OF_A_CELL = "use, label, kind, layers, hidden_size, and options of the cell"
-
-
-class Gate(NamedTuple):
-    """The gate that a cell's memory is multiplied with at each step, before any training.
-
-    Attributes:
-        name: "forget gate", "update gate".
-        mean: over units, steps and examples.
-        loss: the mean of -log10: the decades that a memory loses a step by this gate alone.
-        bias: the name of the constructor's option that opens it, if there is one and it is not set.
-    """
-
-    name: str
-    mean: float
-    loss: float
-    bias: str | None
-
-
-@dataclass(frozen=True)
-class Untrained:
-    """What there is to see in freshly initialised cells.
-
-    Attributes:
-        table: the columns of `gradient_flow`, with cell, length, seed, step (0) and source
-            ("output").
-        float32_zeros: cell -> the first lag from which on an ordinary backward pass in float32
-            says that the gradient of the inputs is exactly 0 for all examples; inf if there is
-            none. An input's lag is that of the state before it. Subnormal numbers are kept, as
-            torch does unless told otherwise.
-        gates: cell -> its gate, for those whose gates are known (see `Saturation`).
-        unreached: cell -> parts of its state that no input reaches, where there are any.
-    """
-
-    table: pd.DataFrame
-    float32_zeros: dict[str, float]
-    gates: dict[str, Gate]
-    unreached: dict[str, list[str]]
 
 
 def look(
@@ -179,7 +142,7 @@ def _blamed(cell: Cell) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"cell {cell.label}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"cell {cell.label}: {plugins.own_words(error)}\n"
             "allowed: forward(x, state=None) -> the new state; see docs/adding-a-cell.md"

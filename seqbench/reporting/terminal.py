@@ -23,7 +23,7 @@ from seqbench.reporting.words import steps
 from seqbench.results import Results
 
 if TYPE_CHECKING:  # a report needs no torch
-    from seqbench.measure.untrained import Gate
+    from seqbench.measure.seen import Gate
 
 EXAMPLES = 32  # of `seqbench flow`
 FLOAT32_ZERO = math.log10(2.0**-150)  # half the smallest subnormal number; below, rounded to 0

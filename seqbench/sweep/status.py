@@ -59,8 +59,9 @@ def lines(path: Path) -> list[str]:
 
 def _saved(path: Path, trial: Trial) -> str:
     """What there is of a trial that has not finished."""
-    *resumed, last = saved_steps(path, trial) or [None]
-    if last is None:
+    steps = saved_steps(path, trial)
+    if not steps:
         return ""
+    *resumed, last = steps
     told = "".join(f", resumed at step {step:,}" for step in resumed[-1:])
     return f"{told}, checkpoint at step {last:,}"

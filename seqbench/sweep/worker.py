@@ -66,9 +66,9 @@ def _trained(job: Job, record: dict[str, Any]) -> Generator[Event, None, Outcome
             return outcome
         if isinstance(told, loop.Evaluated):
             yield Stepped(job, told.step, told.loss)
-        elif can_keep:
+        elif isinstance(told, state.Snapshot) and can_keep:
             try:
-                payload = state.as_bytes(told.state)
+                payload = state.as_bytes(told.state())
             except state.CannotKeep as what:
                 can_keep = False
                 yield Saved(job, b"", str(what))

@@ -86,7 +86,7 @@ class Examination(Generic[S]):
         except InputError as error:
             told, _, allowed = str(error).partition("\n")
             return Result(check.name, "failed", told, allowed or check.advice)
-        except Exception as error:  # somebody's code
+        except (Exception, SystemExit) as error:  # somebody's code
             return Result(check.name, "failed", plugins.own_words(error), check.advice)
 
 
@@ -141,3 +141,14 @@ def examine(
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")
     subject = Subject(cls, kind, spec, input_size, hidden_size, options or {})
     return Examination(subject, CHECKS)
+
+
+def work(asked: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
+    """Carry out checks in a process of its own (see `seqbench.sweep.apart`): what is being checked,
+    then what came of it."""
+    function = examine_problem if asked.pop("function") == "examine_problem" else examine
+    examination = function(asked.pop("subject"), **asked)
+    for name in examination.checks:
+        yield {"at": f'"{name}"'}, {}
+        result = examination.result(name)
+        yield {"status": result.status, "text": str(result)}, {}

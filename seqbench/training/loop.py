@@ -216,7 +216,7 @@ class Run:
             watch.step += 1
             self.step(watch.step)
             if timer.is_due():
-                yield Snapshot(watch.step, self.state())
+                yield Snapshot(watch.step, self.state)
         self.record(step)
         self.readings.at_record(self.moment(step), flow=True, last=True)
         self.lengths.look(self.model, step, last=True)

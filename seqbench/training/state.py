@@ -10,6 +10,7 @@ import io
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NamedTuple
@@ -30,11 +31,12 @@ class Snapshot(NamedTuple):
 
     Attributes:
         step: training steps taken.
-        state: all that the rest of the trial depends on; live, to be used at once.
+        state: gives all that the rest of the trial depends on; live, to be written at once; raises
+            CannotKeep.
     """
 
     step: int
-    state: dict[str, Any]
+    state: Callable[[], dict[str, Any]]
 
 
 class CannotKeep(TypeError):

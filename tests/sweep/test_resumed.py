@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -30,14 +31,14 @@ cells = ["rnn"]
 [problem]
 name = "adding"
 [training]
-steps = 40
+steps = 24
 batch_size = 16
 hidden_size = 6
-eval_every = 10
+eval_every = 6
 eval_size = 20
 checkpoint_every = 1e-9
 [recording]
-every = 20
+every = 10
 boundaries = 2
 diagnostics = [{ use = "./own.py:Stops", marker = "MARKER" }]
 """
@@ -53,7 +54,7 @@ class Stops:
         self.marker, self.how = marker, how
 
     def __call__(self, moment):
-        if moment.step == 23 and not os.path.exists(self.marker):
+        if moment.step == 13 and not os.path.exists(self.marker):
             if self.how != "always":
                 Path(self.marker).touch()
             if self.how == "hangs":
@@ -132,7 +133,8 @@ def test_a_resumed_trial_gives_the_numbers_of_an_undisturbed_one(card, tmp_path,
     changes["recording.diagnostics"] = [stops, *changes.pop("more", [])]
     disturbed = seqbench.run(str(card), tmp_path / "disturbed", overrides=changes, quiet=True)
     (record,) = disturbed.records.values()
-    assert record["resumed"] == [22]
+    assert record["resumed"] == [12]
+    changes |= NEVER
     undisturbed = seqbench.run(str(card), tmp_path / "undisturbed", overrides=changes, quiet=True)
     (record,) = undisturbed.records.values()
     assert "resumed" not in record
@@ -147,15 +149,15 @@ def test_a_command_that_is_killed_with_all_its_processes_is_resumed_by_the_next(
     words = [sys.executable, "-m", "seqbench", "run", str(card), "--out", str(tmp_path / "run")]
     command = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     wait_for((tmp_path / "marker").exists, seconds=300)
-    out, saved = tmp_path / "run", "rnn T=8 seed 0, checkpoint at step 22"
+    out, saved = tmp_path / "run", "rnn T=8 seed 0, checkpoint at step 12"
     wait_for(lambda: f"running: {saved}" in status.lines(out))
     for pid in [command.pid, *descendants(command.pid)]:
         os.kill(pid, signal.SIGKILL)
     command.wait()
     assert f"not finished: {saved}" in status.lines(out)
     disturbed = seqbench.run(str(card), out)
-    assert "rnn T=8 seed 0: resumed at step 22\n" in capfd.readouterr().err
-    same(disturbed, seqbench.run(str(card), tmp_path / "undisturbed", quiet=True))
+    assert "rnn T=8 seed 0: resumed at step 12\n" in capfd.readouterr().err
+    same(disturbed, seqbench.run(str(card), tmp_path / "undisturbed", overrides=NEVER, quiet=True))
     assert sorted(file.name for file in out.glob("trials/*/*")) == [
         "curves.parquet",
         "flow.parquet",
@@ -169,16 +171,21 @@ def stopping(card, how):
 
 def test_a_trial_that_ran_out_of_time_goes_on_the_next_time(card, tmp_path, capfd):
     stopping(card, "hangs")
-    stopped = seqbench.run(str(card), tmp_path / "run", timeout=8.0, quiet=True)
-    assert list(stopped.trials.error) == ["no result after 8 s (--timeout)"]
+    (tmp_path / "marker").touch()
+    started = time.monotonic()
+    undisturbed = seqbench.run(str(card), tmp_path / "undisturbed", overrides=NEVER, quiet=True)
+    enough = 4.0 + 2 * (time.monotonic() - started)
+    (tmp_path / "marker").unlink()
+    stopped = seqbench.run(str(card), tmp_path / "run", timeout=enough, quiet=True)
+    assert list(stopped.trials.error) == [f"no result after {enough:g} s (--timeout)"]
     again = seqbench.run(str(card), tmp_path / "run", timeout=100.0)
     assert re.search(r"rnn T=8 seed 0: resumed at step \d+\n", capfd.readouterr().err)
-    same(again, seqbench.run(str(card), tmp_path / "undisturbed", quiet=True))
+    same(again, undisturbed)
 
 
 @pytest.fixture
 def kept(card, tmp_path):
-    """The checkpoint of a trial that was killed whenever it came to its 23rd step."""
+    """The checkpoint of a trial that was killed whenever it came to its 13th step."""
     stopping(card, "always")
     stopped = seqbench.run(str(card), tmp_path / "run", quiet=True)
     assert list(stopped.trials.error) == ["its worker was ended by SIGKILL (tried 2 times)"]
@@ -193,7 +200,7 @@ def other_code(content, card):
 
 
 def other_trial(content, card):
-    overrides = {"training.steps": 41}
+    overrides = {"training.steps": 25}
     (trial,) = cards.load(str(card), overrides).trials()
     head, payload = content.split(b"\n", 1)
     told = json.loads(head)
@@ -224,7 +231,7 @@ def test_a_checkpoint_that_does_not_fit_is_kept_beside_and_the_trial_starts_anew
         assert f"rnn T=8 seed 0: not resumed from its checkpoint: {why}; kept as" in said
         (aside,) = tmp_path.rglob(f"{FILE}.unfit-*")
         assert f"{aside.name}\n" in said
-    same(done, seqbench.run(str(card), tmp_path / "undisturbed", quiet=True))
+    same(done, seqbench.run(str(card), tmp_path / "undisturbed", overrides=NEVER, quiet=True))
 
 
 def flipped(content, place):
@@ -242,7 +249,7 @@ def test_a_checkpoint_runs_no_code(card, tmp_path, kept):
     torch.save(Runs(), file)
     head = json.loads(kept.read_bytes().split(b"\n")[0])
     (trial,) = cards.load(str(card)).trials()
-    kept.write_bytes(seal(trial, 22, file.getvalue(), head["about"], []))
+    kept.write_bytes(seal(trial, 12, file.getvalue(), head["about"], []))
     done = seqbench.run(str(card), tmp_path / "run", quiet=True)
     assert list(done.trials.status) == ["done"]
     assert not (tmp_path / "it ran").exists()

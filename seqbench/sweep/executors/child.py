@@ -22,6 +22,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # glibc keeps what a step frees for the next one, and does not fault it in again (docs/engine.md)
 ONE_THREAD |= {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 
+CRASH = "Fatal Python error: "  # as Python's faulthandler begins
+
 _SERVER: tuple[subprocess.Popen, socket.socket] | None = None
 _LOCK = threading.Lock()
 
@@ -106,9 +108,14 @@ class Child:
         return found
 
     def printed(self) -> str:
-        """The last lines that it printed."""
+        """The last lines that it printed; of a crash, what and where."""
         text = b"".join(self.last_words).decode("utf-8", "replace")
-        return " / ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        crash = next((i for i, line in enumerate(lines) if line.startswith(CRASH)), None)
+        if crash is None:
+            return " / ".join(lines[-3:])
+        where = [line for line in lines[crash:] if line.startswith("File ")]
+        return " / ".join([lines[crash], *where[:2]])
 
     def close(self) -> None:
         """End it, if it still runs."""

@@ -28,7 +28,7 @@ def call(function: str, argument: dict[str, Any], silence: float) -> Iterator[Me
     Args:
         function: "module:name"; takes the argument, yields messages.
         argument: what JSON can hold, and bytes by name.
-        silence: seconds between two messages at most.
+        silence: seconds between two messages at most; a message with "patience" says others.
 
     Raises:
         InputError: what the function raised as one.
@@ -49,6 +49,7 @@ def call(function: str, argument: dict[str, Any], silence: float) -> Iterator[Me
                         if "refused" in head:
                             raise InputError(head["refused"])
                         complete = "complete" in head
+                        silence = head.get("patience", silence)
                         if not complete:
                             yield head, parts
             if not complete:
