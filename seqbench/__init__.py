@@ -13,10 +13,11 @@ from typing import Any
 
 from seqbench.errors import InputError
 
-__all__ = ["InputError", "Results", "gradient_flow", "load", "report", "run"]
+__all__ = ["InputError", "Results", "choices", "gradient_flow", "load", "report", "run"]
 
 _HOME = {
     "Results": "seqbench.results",
+    "choices": "seqbench.analysis.choice",
     "gradient_flow": "seqbench.measure.flow",
     "load": "seqbench.results",
     "report": "seqbench.reporting",

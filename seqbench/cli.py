@@ -293,6 +293,33 @@ def diff(
 
 
 @app.command()
+def table(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    length: Annotated[
+        int | None, typer.Option(metavar="T", help="This length alone.", show_default="all")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Best first, by this column of the table.")
+    ] = "solved",
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the data.")] = None,
+) -> None:
+    """Which cell to take, of one run or several: what was solved, how sure, at what cost.
+
+    seqbench table runs/adding runs/mine --length 200 --sort seconds
+    """
+    from seqbench import choices, load
+    from seqbench.reporting.flow_files import check_files
+    from seqbench.reporting.terminal import print_choices
+
+    check_files(None, csv)
+    found = choices(load(runs), length=length, sort=sort)
+    print_choices(found)
+    if csv is not None:
+        found.to_csv(csv, index=False)
+        print(csv)
+
+
+@app.command()
 def flow(
     cells: Annotated[
         list[str],

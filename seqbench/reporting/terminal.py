@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seqbench.analysis import curve
+from seqbench.analysis.choice import last_scores, median_of
 from seqbench.analysis.statistics import median
 from seqbench.card.status import FINISHED, WITHOUT, Status
 from seqbench.reporting import plot
@@ -43,17 +44,59 @@ FLOAT32 = (
 def print_comparison(results: Results, console: Console | None = None) -> None:
     """Cell by length: how many seeds solved it, and in how many steps (median)."""
     labels = [cell.label for cell in results.task.cells]
-    columns = {}
+    lasts, columns = last_scores(results), {}
     for length in results.task.lengths:
         trials = results.trials[results.trials["length"] == length]
-        columns[f"T = {length}"] = [entry(trials[trials["cell"] == cell]) for cell in labels]
+        columns[f"T = {length}"] = [
+            entry(trials[trials["cell"] == cell], median_of(lasts, cell, length)) for cell in labels
+        ]
     console = console or _console()
     _print(console, "cell", labels, columns, justify="left")
     told = (
-        "solved by how many seeds, at which step (median, unsolved = infinite);\n"
-        "where that is infinite, the share right at the end (median)"
+        "solved by how many seeds, at which training step (median, unsolved = infinite); where "
+        "that is infinite, the share right (median), the mean of the last three evaluations, and, "
+        "where it is another, of the last one"
     )
-    console.print(told, style="dim", markup=False)
+    console.print(hanging(told, console.width), style="dim", markup=False, highlight=False)
+
+
+def print_choices(table: pd.DataFrame, console: Console | None = None) -> None:
+    """What one chooses a cell by, a row a cell and length.
+
+    Args:
+        table: from `seqbench.analysis.choice.choices`.
+    """
+    rows = list(table.itertuples())
+    columns = {
+        "run": [row.run for row in rows],
+        "T": [f"{row.length:,}" for row in rows],
+        "seeds": [str(row.seeds) for row in rows],
+        "solved": [_share(row.solved, row.solved_low, row.solved_high) for row in rows],
+        "learned": [_percent(row.learned) for row in rows],
+        "right": [_percent(row.score) for row in rows],
+        "last": [_percent(row.last) for row in rows],
+        "steps": [_at(row.steps) for row in rows],
+        "seconds": ["–" if math.isnan(row.seconds) else steps(row.seconds) for row in rows],
+        "parameters": [_at(row.parameters) for row in rows],
+    }
+    if table["run"].nunique() < 2:
+        del columns["run"]
+    console = console or _console()
+    _print(console, "cell", [row.cell for row in rows], columns, justify="right")
+    told = (
+        "solved: % of the seeds, with its 95 % interval (Wilson); learned: % of what was to be "
+        "learned; right: share right, %, mean of the last three evaluations, and at the last one; "
+        "steps: training steps until solved; seconds: of a trial. Medians over seeds."
+    )
+    console.print(hanging(told, console.width), style="dim", markup=False, highlight=False)
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.0f}"
+
+
+def _share(share: float, low: float, high: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def print_difference(table: pd.DataFrame, console: Console | None = None) -> None:
@@ -81,6 +124,8 @@ def print_difference(table: pd.DataFrame, console: Console | None = None) -> Non
 
 
 def _at(steps: float) -> str:
+    if math.isnan(steps):
+        return "–"
     return "∞" if math.isinf(steps) else f"{steps:,.0f}"
 
 
@@ -116,8 +161,12 @@ def _print(
         console.print(table)
 
 
-def entry(trials: pd.DataFrame) -> str:
-    """ "2/2 at 600", "0/2 (15 %)", "1/2 (52 %), 1 not run"."""
+def entry(trials: pd.DataFrame, last: float = math.nan) -> str:
+    """ "2/2 at 600", "0/2 (15 %)", "0/2 (15 %, last 20 %)", "1/2 (52 %), 1 not run".
+
+    Args:
+        last: the median score of the last evaluation.
+    """
     done = trials[trials["status"].isin(FINISHED)]
     told = []
     if len(done):
@@ -125,6 +174,8 @@ def entry(trials: pd.DataFrame) -> str:
         at = median(done["solved_at"].astype(float).fillna(np.inf))
         share = done["score"].median()
         right = "" if math.isnan(share) else f" ({share:.0%})".replace("%", " %")
+        if right and f"{last:.0%}" != f"{share:.0%}" and not math.isnan(last):
+            right = f"{right[:-1]}, last {100 * last:.0f} %)"
         told.append(f"{solved}/{len(trials)}" + (f" at {at:,.0f}" if math.isfinite(at) else right))
     for status in (Status.DIVERGED, *WITHOUT):
         n = int((trials["status"] == status).sum())

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import pandas as pd
 
@@ -166,8 +166,18 @@ class Results:
         return f"<Results of {self.task.name} in {self.path}: {told}>"
 
 
-def load(path: str | Path, *, pack: bool = False) -> Results:
-    """Open a run's folder.
+@overload
+def load(path: str | Path, *, pack: bool = False) -> Results: ...
+
+
+@overload
+def load(path: Iterable[str | Path], *, pack: bool = False) -> list[Results]: ...
+
+
+def load(
+    path: str | Path | Iterable[str | Path], *, pack: bool = False
+) -> Results | list[Results]:
+    """Open a run's folder; of several, each.
 
     Args:
         pack: whether to write packs (see `packs`) where there are many trials that are in none.
@@ -175,6 +185,8 @@ def load(path: str | Path, *, pack: bool = False) -> Results:
     Raises:
         InputError: no run there, or files of a schema this version can't read.
     """
+    if not isinstance(path, str | Path):
+        return [load(one, pack=pack) for one in path]
     path = Path(path)
     task = read_task(path)
     if task is None:
