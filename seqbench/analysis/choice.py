@@ -39,7 +39,7 @@ def choices(
         sort: a column; best first. Ties: share solved, share learned, steps, seconds.
 
     Returns:
-        run (the task's name), cell, length, seeds (that finished); learned: the problem's
+        run (its folder, by name where that is enough), cell, length, seeds (that finished); learned: the problem's
         share_learned, else the score; score: both the mean of the last three evaluations; last: the
         score of the last evaluation alone; solved: the share of the seeds, with solved_low and
         solved_high, its Wilson interval at 95 %; steps: training steps until solved, a median in
@@ -52,7 +52,13 @@ def choices(
     if sort not in SORTS:
         raise InputError(f"sort = {sort!r}\nallowed: {', '.join(SORTS)}")
     opened = [runs] if isinstance(runs, Results) else list(runs)
-    table = pd.DataFrame([row for one in opened for row in _rows(one)])
+    names = [one.path.name for one in opened]
+    if len(set(names)) < len(names):
+        names = [str(one.path) for one in opened]
+    rows = [
+        {"run": name} | row for name, one in zip(names, opened, strict=True) for row in _rows(one)
+    ]
+    table = pd.DataFrame(rows)
     lengths = sorted(table["length"].unique()) if len(table) else []
     if length is not None:
         if length not in lengths:
@@ -72,7 +78,6 @@ def _rows(results: Results) -> Iterable[dict]:
         solved = int((done["status"] == Status.SOLVED).sum())
         low, high = wilson(solved, len(done))
         yield {
-            "run": results.task.name,
             "cell": cell,
             "length": length,
             "seeds": len(done),

@@ -70,8 +70,7 @@ def print_choices(table: pd.DataFrame, console: Console | None = None) -> None:
     columns = {
         "run": [row.run for row in rows],
         "T": [f"{row.length:,}" for row in rows],
-        "seeds": [str(row.seeds) for row in rows],
-        "solved": [_share(row.solved, row.solved_low, row.solved_high) for row in rows],
+        "solved": [_of_seeds(row) for row in rows],
         "learned": [_percent(row.learned) for row in rows],
         "right": [_percent(row.score) for row in rows],
         "last": [_percent(row.last) for row in rows],
@@ -84,7 +83,7 @@ def print_choices(table: pd.DataFrame, console: Console | None = None) -> None:
     console = console or _console()
     _print(console, "cell", [row.cell for row in rows], columns, justify="right")
     told = (
-        "solved: % of the seeds, with its 95 % interval (Wilson); learned: % of what was to be "
+        "solved: by how many seeds, and the 95 % interval of their share (Wilson), %; learned: % of what was to be "
         "learned; right: share right, %, mean of the last three evaluations, and at the last one; "
         "steps: training steps until solved; seconds: of a trial. Medians over seeds."
     )
@@ -95,8 +94,11 @@ def _percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.0f}"
 
 
-def _share(share: float, low: float, high: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+def _of_seeds(row: Any) -> str:
+    if not row.seeds:
+        return "–"
+    low, high = 100 * row.solved_low, 100 * row.solved_high
+    return f"{round(row.solved * row.seeds)}/{row.seeds} [{low:.0f}, {high:.0f}]"
 
 
 def print_difference(table: pd.DataFrame, console: Console | None = None) -> None:

@@ -171,11 +171,13 @@ def load(path: str | Path, *, pack: bool = False) -> Results: ...
 
 
 @overload
-def load(path: Iterable[str | Path], *, pack: bool = False) -> list[Results]: ...
+def load(
+    path: list[str] | list[Path] | tuple[str | Path, ...], *, pack: bool = False
+) -> list[Results]: ...
 
 
 def load(
-    path: str | Path | Iterable[str | Path], *, pack: bool = False
+    path: str | Path | list[str] | list[Path] | tuple[str | Path, ...], *, pack: bool = False
 ) -> Results | list[Results]:
     """Open a run's folder; of several, each.
 

@@ -72,5 +72,5 @@ def test_the_command_prints_it_and_writes_it(two, tmp_path):
     assert told.exit_code == 0
     lines = told.output.splitlines()
     assert lines[1].split()[0] == "rnn"
-    assert "50 [9, 91]" in lines[1]
+    assert "1/2 [9, 91]" in lines[1]
     assert (tmp_path / "choice.csv").read_text().startswith("run,cell,length,seeds,learned")
