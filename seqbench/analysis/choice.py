@@ -39,8 +39,8 @@ def choices(
         sort: a column; best first. Ties: share solved, share learned, steps, seconds.
 
     Returns:
-        run (its folder, by name where that is enough), cell, length, seeds (that finished); learned: the problem's
-        share_learned, else the score; score: both the mean of the last three evaluations; last: the
+        run (its folder, by name where that is enough), cell, length, seeds (that finished);
+        learned: the problem's share_learned, else the score; score: both the mean of the last three evaluations; last: the
         score of the last evaluation alone; solved: the share of the seeds, with solved_low and
         solved_high, its Wilson interval at 95 %; steps: training steps until solved, a median in
         which unsolved is infinite; seconds that a trial took and its parameters. All but solved are
