@@ -40,11 +40,11 @@ def choices(
 
     Returns:
         run (its folder, by name where that is enough), cell, length, seeds (that finished);
-        learned: the problem's share_learned, else the score; score: both the mean of the last three evaluations; last: the
-        score of the last evaluation alone; solved: the share of the seeds, with solved_low and
-        solved_high, its Wilson interval at 95 %; steps: training steps until solved, a median in
-        which unsolved is infinite; seconds that a trial took and its parameters. All but solved are
-        medians over seeds.
+        learned: the problem's share_learned, else the score; score: both the mean of the last
+        three evaluations; last: the score of the last one alone; solved: the share of the seeds,
+        with solved_low and solved_high, its Wilson interval at 95 %; steps: training steps until
+        solved, a median in which unsolved is infinite; seconds that a trial took and its
+        parameters. All but solved are medians over seeds.
 
     Raises:
         InputError: no such column, or no run has that length.

@@ -84,7 +84,8 @@ def print_choices(table: pd.DataFrame, console: Console | None = None) -> None:
     _print(console, "cell", [row.cell for row in rows], columns, justify="right")
     told = (
         "solved: by how many seeds, and the 95 % interval of their share (Wilson), %; learned: % "
-        "of what was to be learned; right: share right, %, mean of the last three evaluations, and at the last one; "
+        "of what was to be learned; right: share right, %, mean of the last three evaluations, and "
+        "at the last one; "
         "steps: training steps until solved; seconds: of a trial. Medians over seeds."
     )
     console.print(hanging(told, console.width), style="dim", markup=False, highlight=False)
