@@ -329,7 +329,8 @@ def flow(
         ),
     ],
     length: Annotated[
-        int, typer.Option(metavar="T", help="Time steps of the sequence.", min=1)
+        int,
+        typer.Option(metavar="T", help="Time steps of the sequence; layers of a network.", min=1),
     ] = 400,
     hidden: Annotated[int, typer.Option(metavar="H", help="Hidden size.", min=1)] = 128,
     seed: Annotated[
@@ -356,13 +357,15 @@ def flow(
     """How far back the gradient reaches in freshly initialised cells; nothing is trained.
 
     seqbench flow rnn lstm '{ use = "lstm", forget_bias = 3 }' --length 100
+
+    seqbench flow dense --length 50 --set activation=sigmoid
     """
     from seqbench.reporting import terminal
     from seqbench.reporting.flow_files import check_files, save
     from seqbench.sweep import apart
 
     check_files(out, csv)
-    _busy(f"measuring {', '.join(cells)} over {length:,} steps")
+    _busy(f"measuring {', '.join(cells)}, length {length:,}")
     seen = apart.untrained(
         cells,
         length=length,

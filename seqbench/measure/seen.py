@@ -30,7 +30,7 @@ class Untrained:
 
     Attributes:
         table: the columns of `gradient_flow`, with cell, length, seed, step (0) and source
-            ("output").
+            ("output"); in attrs["unit"] what lags count: "step", "layer", or "step or layer".
         float32_zeros: cell -> the first lag from which on an ordinary backward pass in float32
             says that the gradient of the inputs is exactly 0 for all examples; inf if there is
             none. An input's lag is that of the state before it. Subnormal numbers are kept, as

@@ -58,12 +58,13 @@ def look(
     """
     chosen = _chosen(cells, kind, options or {})
     inputs_TBI = _inputs(length, seed)
-    tables, zeros, known, clocks = [], {}, {}, {}
+    tables, zeros, known, clocks, depths = [], {}, {}, {}, []
     for cell, cls in chosen:
         with _blamed(cell):
             with reproducible("cpu"):
                 stack, u_H = _build(cell, cls, length, hidden_size, seed)
                 deep = isinstance(stack, Layers)
+                depths.append(deep)
                 shown = inputs_TBI[0] if deep else inputs_TBI
                 table = gradient_flow(stack, shown, _along(u_H, deep))
                 gate = None if isinstance(stack, Layers) else _gate(cell, cls, stack, inputs_TBI)
@@ -75,7 +76,14 @@ def look(
         if gate:
             known[cell.label] = gate
     table = pd.concat(tables, ignore_index=True)
+    table.attrs["unit"] = _unit(depths)
     return Untrained(table, zeros, known, {cell: names for cell, names in clocks.items() if names})
+
+
+def _unit(depths: list[bool]) -> str:
+    if all(depths):
+        return "layer"
+    return "step or layer" if any(depths) else "step"
 
 
 def _unreached(stack: Stack | Layers, inputs_TBI: torch.Tensor) -> list[str]:

@@ -76,6 +76,12 @@ def build(
     """
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}
     if not is_chain(cls, kind):
+        if steps == 1:
+            raise InputError(
+                f"{cls.__name__} is a recurrent cell, and the problem shows all in one step: there "
+                "is nothing to remember\nallowed: a network in depth, such as dense, or another "
+                "problem, such as images"
+            )
         return recurrent.build(
             cls,
             **sizes,

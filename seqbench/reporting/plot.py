@@ -22,7 +22,9 @@ FRAME = {True: ("┤", "│", "└", "┬", "─"), False: ("+", "|", "+", "+", 
 BRAILLE = range(0x2800, 0x2900)
 
 
-def print_curves(curves: Mapping[str, Curve], limit: float, console: Console) -> None:
+def print_curves(
+    curves: Mapping[str, Curve], limit: float, console: Console, unit: str = "steps"
+) -> None:
     """One line a cell, with its letter on it: lag to the right, decades upwards.
 
     A line ends where too many examples are exact zeros (`Curve`), which have no place on this axis.
@@ -32,6 +34,7 @@ def print_curves(curves: Mapping[str, Curve], limit: float, console: Console) ->
     Args:
         curves: by cell.
         limit: a level drawn across where it is in range: float32's.
+        unit: what lags count.
     """
     largest = max((one.largest_lag for one in curves.values()), default=0.0)
     if not largest:
@@ -53,7 +56,7 @@ def print_curves(curves: Mapping[str, Curve], limit: float, console: Console) ->
         if not pretty:
             line = "".join("." if ord(c) in BRAILLE[1:] else c for c in line)
         _say(console, axis + line.replace(chr(BRAILLE[0]), " "))
-    for line in _lag_axis(largest, width, corner, down, across):
+    for line in _lag_axis(largest, width, f"lag k, {unit}", corner, down, across):
         _say(console, " " * margin + line)
     _say_legend(console, letters)
 
@@ -119,7 +122,9 @@ def _canvas(
     return canvas.plot(linesep="\n").split("\n")
 
 
-def _lag_axis(largest: float, width: int, corner: str, down: str, across: str) -> list[str]:
+def _lag_axis(
+    largest: float, width: int, name: str, corner: str, down: str, across: str
+) -> list[str]:
     """The axis, and its labels under it."""
     step = _nice(max(1.0, largest / max(2, min(8, width // 9))))
     line, labels = [across] * width, [" "] * (width + 1)
@@ -130,7 +135,6 @@ def _lag_axis(largest: float, width: int, corner: str, down: str, across: str) -
         start = min(max(at - len(text) // 2, 0), width - len(text))
         line[at] = down
         labels[start + 1 : start + 1 + len(text)] = text
-    name = "lag k, steps"
     return [corner + "".join(line), "".join(labels).rstrip(), f"{name:>{width + 1}}"]
 
 

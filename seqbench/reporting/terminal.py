@@ -20,7 +20,7 @@ from seqbench.analysis.choice import last_scores, median_of
 from seqbench.analysis.statistics import median
 from seqbench.card.status import FINISHED, WITHOUT, Status
 from seqbench.reporting import plot
-from seqbench.reporting.words import steps
+from seqbench.reporting.words import many, steps
 from seqbench.results import Results
 
 if TYPE_CHECKING:  # a report needs no torch
@@ -215,10 +215,12 @@ def print_flow(
     curves = {
         cell: curve.from_rows(mine, EXAMPLES) for cell, mine in rows.groupby("cell", sort=False)
     }
-    plot.print_curves(curves, FLOAT32_ZERO, console)
+    unit = table.attrs.get("unit", "step")
+    plot.print_curves(curves, FLOAT32_ZERO, console, many(unit))
     console.print()
     told = {
-        cell: readings(rows[rows["cell"] == cell], zeros.get(cell, math.inf)) for cell in curves
+        cell: readings(rows[rows["cell"] == cell], zeros.get(cell, math.inf), unit)
+        for cell in curves
     }
     # All cells have the same length, so the same lines.
     labels = list(next(iter(told.values()), {}))
@@ -287,22 +289,25 @@ def _joint(table: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["layer"] == rows.groupby("cell")["layer"].transform("max")]
 
 
-def readings(rows: pd.DataFrame, zero_from: float = math.inf) -> dict[str, str]:
+def readings(rows: pd.DataFrame, zero_from: float = math.inf, unit: str = "step") -> dict[str, str]:
     """One cell's readings in words, from its rows of the joint state.
 
     Args:
         zero_from: the lag from which a float32 backward pass says 0; inf: nowhere.
+        unit: what lags count, one of it.
     """
     one = curve.from_rows(rows, EXAMPLES)
     K = one.largest_lag
     told = {
-        "early rate, decades a step": _rate(one.early_rate()),
-        "late rate, decades a step": _rate(one.late_rate()),
-        "half-life, steps": _reach(one.half_life(), K),
-        "late half-life, steps": _late(one.late_half_life(), K),
+        f"early rate, decades a {unit}": _rate(one.early_rate()),
+        f"late rate, decades a {unit}": _rate(one.late_rate()),
+        f"half-life, {many(unit)}": _reach(one.half_life(), K),
+        f"late half-life, {many(unit)}": _late(one.late_half_life(), K),
     }
     for theta in curve.HORIZONS:
-        told[f"horizon({theta:.0e}), steps".replace("e-0", "e-")] = _reach(one.horizon(theta), K)
+        told[f"horizon({theta:.0e}), {many(unit)}".replace("e-0", "e-")] = _reach(
+            one.horizon(theta), K
+        )
     told["grows to, decades"] = _growth(*one.growth())
     for lag in sorted({lag for lag in (10.0, 100.0, 400.0) if lag < K} | {K}):
         told[f"S({lag:,.0f}), decades"] = _level(one, lag)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from seqbench.analysis import curve
 from seqbench.reporting import style
 from seqbench.reporting.terminal import EXAMPLES, FLOAT32_ZERO
+from seqbench.reporting.words import many
 
 
 def untrained_flow(table: pd.DataFrame) -> Figure:
@@ -48,9 +49,12 @@ def untrained_flow(table: pd.DataFrame) -> Figure:
                 color=style.GREY,
                 fontsize=7.5,
             )
-        steps, seed = table["length"].iloc[0], table["seed"].iloc[0]
-        ax.set_title(f"Output flow of untrained cells, T = {steps}, seed {seed}")
-        ax.set_xlabel("lag k: steps back from the last output")
+        length, seed, unit = table["length"].iloc[0], table["seed"].iloc[0], table.attrs.get("unit")
+        deep = unit == "layer"
+        counted = f"{length} layers" if deep else f"T = {length}"
+        ax.set_title(f"Output flow, untrained, {counted}, seed {seed}")
+        back = f"{many(unit or 'step')} back from the last output"
+        ax.set_xlabel("lag k: layers below the output" if deep else f"lag k: {back}")
         ax.set_ylabel("S(k), decades")
         zeros = [style.mark("over 5 % exact zeros", "o", ms=3, mfc="white")] if hollow else []
         ax.legend(handles=[*ax.get_legend_handles_labels()[0], *zeros])

@@ -26,6 +26,11 @@ def count(n: int, thing: str) -> str:
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
+def many(unit: str) -> str:
+    """ "step or layer" -> "steps or layers"."""
+    return " or ".join(f"{word}s" for word in unit.split(" or "))
+
+
 def steps(value: float) -> str:
     """A number of steps: 0.58, 3.4, 41, 1,200."""
     if value < 1:

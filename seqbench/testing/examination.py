@@ -15,7 +15,7 @@ from seqbench import plugins
 from seqbench.errors import InputError
 from seqbench.models.kinds import is_chain
 from seqbench.testing import problem_checks
-from seqbench.testing.checks import CHECKS
+from seqbench.testing.checks import CHECKS, depth
 from seqbench.testing.checks.subject import Check, Fault, NotApplicable, S, Subject
 from seqbench.testing.problem_subject import ProblemSubject
 
@@ -132,10 +132,10 @@ def examine(
     spec = plugins.resolve(cell, "cells") if isinstance(cell, str) else None
     cls = plugins.load(spec or cell)
     if is_chain(cls, kind):  # refuses another kind
-        raise InputError(
-            f"cell {cls.__name__}: a network in depth has no state over time to be checked\n"
-            "allowed: a cell or a layer; `seqbench flow` shows the gradient in depth"
-        )
+        reserved = ("input_size", "hidden_size", "depth")
+        plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")
+        network = depth.DeepSubject(cls, input_size, hidden_size, options or {})
+        return Examination(network, depth.CHECKS)
     if isinstance(cls, type):
         reserved = ("input_size", "hidden_size")
         plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")

@@ -14,6 +14,7 @@ from torch import nn
 from seqbench import InputError
 from seqbench.analysis.curve import Curve
 from seqbench.card import inline
+from seqbench.cli import main
 from seqbench.measure import untrained
 from seqbench.reporting import plot, terminal
 
@@ -246,3 +247,14 @@ def test_only_parts_that_are_there_can_be_left_out():
         untrained.look(['{ use = "lstm", leave_out = ["s2"] }'], length=5, hidden_size=4)
     with pytest.raises(InputError, match="some, not all, of the state's parts, c, h"):
         untrained.look(['{ use = "lstm", leave_out = ["h", "c"] }'], length=5, hidden_size=4)
+
+
+def test_a_network_in_depth_counts_layers(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["seqbench", "flow", "dense", "--length", "12", "--hidden", "8",
+                                     "--set", "activation=sigmoid"])  # fmt: skip
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().out
+    assert "lag k, layers" in told
+    assert "late rate, decades a layer" in told
+    assert "step" not in told

@@ -6,12 +6,19 @@ import pytest
 import torch
 
 from seqbench import InputError
+from seqbench.cells.gru import GRU
+from seqbench.models.kinds import build
 from seqbench.problems.batch import capabilities
 from seqbench.problems.flat_images import FlatImages
 
 
 def draws():
     return torch.Generator().manual_seed(0)
+
+
+def test_a_recurrent_cell_is_refused_in_words():
+    with pytest.raises(InputError, match=r"shows all in one step.*\nallowed: a network in depth"):
+        build(GRU, length=3, steps=1, input_size=64, hidden_size=4, output_size=10)
 
 
 def test_all_pixels_are_shown_in_one_step_and_the_parts_do_not_mix():
