@@ -132,8 +132,9 @@ def examine(
     spec = plugins.resolve(cell, "cells") if isinstance(cell, str) else None
     cls = plugins.load(spec or cell)
     if is_chain(cls, kind):  # refuses another kind
-        reserved = ("input_size", "hidden_size", "depth")
-        plugins.check_options(cls, options or {}, reserved, f"cell {cls.__name__}")
+        plugins.check_options(
+            cls, options or {}, ("input_size", "hidden_size", "depth"), f"cell {cls.__name__}"
+        )
         network = depth.DeepSubject(cls, input_size, hidden_size, options or {})
         return Examination(network, depth.CHECKS)
     if isinstance(cls, type):

@@ -123,7 +123,7 @@ def parameters_used(subject: DeepSubject) -> str | None:
     if not named:
         raise NotApplicable("it has no parameters to train")
     outputs, _ = stack(subject.inputs()[None])
-    grads = torch.autograd.grad(outputs.square().sum(), named.values(), allow_unused=True)
+    grads = torch.autograd.grad(outputs.square().sum(), list(named.values()), allow_unused=True)
     found = dict(zip(named, grads, strict=True))
     if unused := [name for name, grad in found.items() if grad is None]:
         raise Fault(f"no gradient arrives at {', '.join(unused)}")
