@@ -40,6 +40,8 @@ def _block(block: Block, seen: Collection[str], title: str) -> Iterator[str]:
         case Figure():
             if block.name in seen:
                 yield from _figure(block, title)
+            else:
+                yield from (f"*{plain(block.title)}: a figure of index.html.*", "")
         case Fold():
             yield from ("<details>", f"<summary>{plain(block.summary)}</summary>", "")
             for inner in block.blocks:

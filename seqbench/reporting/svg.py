@@ -19,6 +19,7 @@ PNG_DPI = 120
 PNG_COLOURS = 64  # a figure has few: a quarter of the bytes, and nobody can see it
 RASTER_DPI = 150  # of what is a picture inside an SVG
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # they differ by version
+AXES = "axes:"  # begins the name of axes, until it is known what they show
 XLINK = "{http://www.w3.org/1999/xlink}"
 ET.register_namespace("", "http://www.w3.org/2000/svg")
 ET.register_namespace("xlink", XLINK[1:-1])
@@ -48,12 +49,15 @@ def pictures(figure: Figure, name: str) -> Pictures:
         name: another for each figure of a page: ids and classes are made of it.
     """
     svg, png = io.StringIO(), io.BytesIO()
+    for i, ax in enumerate(figure.axes):
+        ax.set_gid(f"{AXES}{i}")
     with style.drawing(), mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata=NO_METADATA)
         figure.set_layout_engine("none")  # all is in its place now, and placing takes long
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     root = ET.fromstring(svg.getvalue())
     _shorten(root)
+    _measure(root, figure)
     whole = ET.tostring(root, encoding="unicode")
     return Pictures(whole, *_inlined(root), _fewer_colours(png))
 
@@ -76,6 +80,22 @@ def _shorten(root: ET.Element) -> None:
         if element.get("id", "").startswith(style.CELL):  # the same for many lines: no id
             element.set("data-cell", element.attrib.pop("id").removeprefix(style.CELL).strip())
         element.text, element.tail = (element.text or "").strip("\n ") or None, None
+
+
+def _measure(root: ET.Element, figure: Figure) -> None:
+    """Say of axes with cells in them where they lie and what they show, for a pointer in them."""
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    for element in root.iter():
+        if not element.get("id", "").startswith(AXES):
+            continue
+        ax = figure.axes[int(element.attrib.pop("id").removeprefix(AXES))]
+        if not any(inner.get("data-cell") for inner in element.iter()):
+            continue
+        box = ax.get_position()
+        place = box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height
+        element.set("data-box", " ".join(f"{one:.1f}" for one in place))
+        for name, axis, limits in (("x", ax.xaxis, ax.get_xlim()), ("y", ax.yaxis, ax.get_ylim())):
+            element.set(f"data-{name}", f"{limits[0]:.6g} {limits[1]:.6g} {axis.get_scale()}")
 
 
 def _tenths(word: str) -> str:

@@ -1,6 +1,7 @@
 """Runs of bundled tasks that travel with seqbench, to compare a new cell with.
 
-    seqbench/results/references/adding/   task.toml, records.json, curves.parquet, flow.parquet
+    seqbench/results/references/adding/    task.toml, records.json, curves.parquet, flow.parquet,
+                                           perhaps diagnostics.parquet, lengths.parquet
 
 Thinner than a run: of the flow the joint state's output flow alone, of the records what a report
 says. Seconds are left out, since they say nothing on another machine.
@@ -22,7 +23,9 @@ import pandas as pd
 
 from seqbench.errors import InputError
 from seqbench.results import (
+    CURVE_COLUMNS,
     DIAGNOSTIC_COLUMNS,
+    FLOW_COLUMNS,
     LENGTH_COLUMNS,
     Results,
     as_parquet,
@@ -36,7 +39,12 @@ from seqbench.results import (
 FOLDER = Path(__file__).with_name("references")
 LEVELS = ["log10_norm", "log10_p10", "log10_p90", "whitened", "whitened_p10", "whitened_p90"]
 STEP = 2.0**-10  # decades that levels are rounded to: they take a third of the bytes
-TABLES = ("curves", "flow")
+TABLES = {
+    "curves": CURVE_COLUMNS,
+    "flow": FLOW_COLUMNS,
+    "diagnostics": DIAGNOSTIC_COLUMNS,
+    "lengths": LENGTH_COLUMNS,
+}
 RECORD = ("schema", "key", "summary", "versions", "machine")  # what is kept of a trial.json
 
 
@@ -75,9 +83,11 @@ def pack(run: Results, folder: Path) -> None:
         flow = flow.drop(columns=["log10_p10", "log10_p90"])
     levels = [name for name in flow if name in LEVELS]
     flow = flow.assign(**(flow[levels] / STEP).round() * STEP)
-    for name, table in zip(TABLES, (run.curves, flow), strict=True):
-        content = as_parquet(_smaller(table.reset_index(drop=True)))
-        write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
+    for name in TABLES:
+        table = flow if name == "flow" else getattr(run, name)
+        if len(table):
+            content = as_parquet(_smaller(table.reset_index(drop=True)))
+            write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
     text = json.dumps({key: _thin(one) for key, one in run.records.items()}, sort_keys=True)
     write_atomically(folder / "records.json", lambda file: file.write_text(text, encoding="utf-8"))
 
@@ -99,21 +109,20 @@ def unpack(folder: Path) -> Results:
     task = read_task(folder)
     assert task is not None  # bundled
     records = json.loads((folder / "records.json").read_text(encoding="utf-8"))
-    curves, flow = (_wider(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES)
     return Results(
         path=folder,
         task=task,
         trials=summed_up(task, records),
-        curves=curves,
-        flow=flow,
-        diagnostics=pd.DataFrame(columns=DIAGNOSTIC_COLUMNS),
-        lengths=pd.DataFrame(columns=LENGTH_COLUMNS),
+        **{name: _table(folder / f"{name}.parquet", columns) for name, columns in TABLES.items()},
         records=records,
         called=f"reference {folder.name}",
     )
 
 
-def _wider(table: pd.DataFrame) -> pd.DataFrame:
+def _table(file: Path, columns: list[str]) -> pd.DataFrame:
+    if not file.is_file():
+        return pd.DataFrame(columns=columns)
+    table = pd.read_parquet(file)
     floats = dict.fromkeys(table.select_dtypes("float32"), "float64")
     texts = dict.fromkeys(table.select_dtypes("category"), "str")
     return table.astype(floats | texts)

@@ -1,5 +1,6 @@
 """The page in a real browser, where there is one: headless Chromium, driven by selenium."""
 
+import re
 import shutil
 
 import pytest
@@ -82,6 +83,33 @@ def test_a_picked_cell_is_brought_forward_in_figures_and_tables(page):
     assert float(ask(page, opacity.format("rnn"))) < 0.2
     click(page, "tr[data-cell=gru] th button")
     assert ask(page, opacity.format("rnn")) == "1"
+
+
+def test_a_pointer_near_a_line_is_told_its_cell_and_its_value(page):
+    """The flow of rnn before training at T = 20 falls by 0.3 a lag: -3 at lag 10."""
+    script = """
+    const axes = [...document.querySelectorAll('figure svg [data-box]')]
+      .find((one) => one.dataset.x.startsWith("-0.4 20.4"));
+    const [left, top, width, height] = axes.dataset.box.split(" ").map(Number);
+    const share = (axis, value) => {
+      const [low, high] = axis.split(" ").map(Number);
+      return (value - low) / (high - low);
+    };
+    const svg = axes.closest("svg");
+    svg.scrollIntoView();
+    const at = new DOMPoint(
+      left + width * share(axes.dataset.x, 10), top + height * (1 - share(axes.dataset.y, -3))
+    ).matrixTransform(svg.getScreenCTM());
+    svg.dispatchEvent(new PointerEvent("pointermove", { clientX: at.x, clientY: at.y }));
+    const told = document.querySelector(".value");
+    return [told.classList.contains("shown"), told.textContent];
+    """
+    shown, text = page.execute_script(script)
+    assert shown
+    cell, value, lag = re.fullmatch(r"(\w+): (-[\d.]+) at ([\d.]+)", text).groups()
+    assert cell in ("rnn", "gru", "lstm")
+    assert float(value) == pytest.approx(-3, abs=0.1)
+    assert float(lag) == pytest.approx(10, abs=0.1)
 
 
 def test_dark_is_dark(page):

@@ -48,6 +48,54 @@
     }
   });
 
+  // The value of the line that is nearest to the pointer.
+  const told = make("div", "", { class: "value", role: "status" });
+  document.body.append(told);
+  const points = (shape) => {
+    if (shape.tagName === "use") return [[Number(shape.getAttribute("x")), Number(shape.getAttribute("y"))]];
+    let x = 0, y = 0;
+    return [...(shape.getAttribute("d") || "").matchAll(/([Ml])(-?[\d.]+) (-?[\d.]+)/g)].map(([, letter, a, b]) => {
+      [x, y] = letter === "M" ? [Number(a), Number(b)] : [x + Number(a), y + Number(b)];
+      return [x, y];
+    });
+  };
+  const between = (line, x) => {
+    const i = line.findIndex((point) => point[0] >= x);
+    if (i < 0 || (i === 0 && line[0][0] - x > 4)) return null;
+    const [before, after] = [line[Math.max(i - 1, 0)], line[i]];
+    const share = after[0] === before[0] ? 1 : (x - before[0]) / (after[0] - before[0]);
+    return line.length < 2 ? line[0] : [x, before[1] + share * (after[1] - before[1])];
+  };
+  const number = (axis, share) => {
+    const [low, high, scale] = axis.split(" ");
+    const ends = [Number(low), Number(high)];
+    const value = scale === "log"
+      ? ends[0] * (ends[1] / ends[0]) ** share
+      : ends[0] + share * (ends[1] - ends[0]);
+    return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+  };
+  const nearest = (axes, x, y) => all("[data-cell]:not(.away)", axes).flatMap((group) =>
+    all("path, use", group).map((shape) => [group.dataset.cell, between(points(shape), x)])
+  ).filter(([, at]) => at && Math.hypot(at[0] - x, at[1] - y) < 12)
+    .sort(([, a], [, b]) => Math.hypot(a[0] - x, a[1] - y) - Math.hypot(b[0] - x, b[1] - y))[0];
+  all("figure svg").forEach((svg) => {
+    svg.addEventListener("pointerleave", () => told.classList.remove("shown"));
+    svg.addEventListener("pointermove", (event) => {
+      const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      const found = all("[data-box]", svg).map((axes) => {
+        const [left, top, width, height] = axes.dataset.box.split(" ").map(Number);
+        const [a, b] = [(x - left) / width, 1 - (y - top) / height];
+        const near = a >= 0 && a <= 1 && b >= 0 && b <= 1 && nearest(axes, x, y);
+        return near && [near[0], number(axes.dataset.x, (near[1][0] - left) / width), number(axes.dataset.y, 1 - (near[1][1] - top) / height)];
+      }).find(Boolean);
+      told.classList.toggle("shown", Boolean(found));
+      if (!found) return;
+      told.textContent = `${found[0]}: ${found[2]} at ${found[1]}`;
+      told.style.left = `${Math.min(event.clientX + 12, root.clientWidth - told.offsetWidth - 4)}px`;
+      told.style.top = `${event.clientY + 14}px`;
+    });
+  });
+
   // A click on a column's head sorts by it; another one turns it round.
   const value = (row, column) => {
     const cell = row.cells[column];
