@@ -1,6 +1,7 @@
 """Every example in README.md and docs/ is run: Python as it stands, commands with fewer steps."""
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ from seqbench.problems import BUNDLED
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.M | re.S)
 FEWER = ["--steps", "2", "--seeds", "1", "--set", "training.eval_size=20"]
 
@@ -76,6 +78,17 @@ def test_examples(page, tmp_path, monkeypatch):
         run([sys.executable, "-m", "pytest", "-q", "test_leaky.py"], tmp_path)
     if page.name == "adding-a-figure.md":
         _the_new_section_is_on_the_page_in_25_lines(page, tmp_path / "runs" / "score" / "report")
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda page: page.name)
+def test_notebooks(page, tmp_path):
+    cells = json.loads(page.read_text())["cells"]
+    assert not any(cell.get("outputs") for cell in cells)  # what is shown is what is run
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = [text for text in code if not text.startswith("%pip")]
+    (tmp_path / "notebook.py").write_text("\n\n".join(code))
+    run([sys.executable, "notebook.py"], tmp_path)
+    assert {"untrained.png", "trained.png"} <= {file.name for file in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -75,18 +75,29 @@ def draw(
         for row in lines[lines["length"] == length].itertuples():
             ax.axhline(row.loss, zorder=1, **greys[row.name])
         here = curves[curves["length"] == length]
+        draw_trials(ax, here, looks)
         for (cell, seed), trial in here.groupby(["cell", "seed"], sort=False):
-            ax.plot(trial["step"], trial["loss"], lw=1.1, alpha=0.9, **looks[cell])
             _mark_outcome(ax, trials, (cell, length, seed), trial, looks[cell]["color"])
         ax.set_title(f"T = {length}")
-        ax.set_yscale("log")
-        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        style.thousands(ax)
     style.label_edges(figure, axes, "training step", ["loss on evaluation sequences"])
     cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(curves["cell"])]
     told = [style.line(f"baseline: {name}", **look) for name, look in greys.items()]
     style.legend(figure, [*cells, style.mark("solved", "o", ms=5, mec="white"), *told])
     return figure
+
+
+def draw_trials(ax: Axes, curves: pd.DataFrame, looks: dict[str, dict]) -> None:
+    """A line a trial.
+
+    Args:
+        curves: of the results, at one length.
+        looks: of each cell.
+    """
+    for (cell, _), trial in curves.groupby(["cell", "seed"], sort=False):
+        ax.plot(trial["step"], trial["loss"], lw=1.1, alpha=0.9, **looks[cell])
+    ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    style.thousands(ax)
 
 
 def _mark_outcome(
