@@ -65,7 +65,7 @@ def _lines(table: pd.DataFrame) -> pd.DataFrame:
         ends = table[table["main_anchor"] & (table["at"] != "") & np.isfinite(table["s"])]
         return ends[["cell", "at", "lag", "s"]]
     rows = table[table["state"] == "all"]
-    rows = rows.assign(cell=rows["cell"] if "cell" in rows else "this model", at="end")
+    rows = rows.assign(cell=rows.get("cell", "this model"), at="end")
     first = rows.sort_values("lag").groupby("cell")["log10_norm"].transform("first")
     return rows.assign(s=rows["log10_norm"] - first)[["cell", "at", "lag", "s"]]
 

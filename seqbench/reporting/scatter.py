@@ -64,7 +64,7 @@ def draw(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         table: cell, length, s_start, share and, of several runs, run.
         ax: where to draw; None: a new figure.
     """
-    figure, ax = style.on(ax, (5.6, 2.9))
+    own, (figure, ax) = ax is None, style.on(ax, (5.6, 2.9))
     whole = table if "run" in table else table.assign(run="")
     markers = dict(zip(whole["cell"].unique(), MARKERS * len(whole), strict=False))
     for run, mine in whole.groupby("run", sort=False):
@@ -89,5 +89,6 @@ def draw(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     ax.set_xlabel("S at the needed lag before training, decades")
     ax.set_ylabel("share of seeds that solved it")
     if len(markers) <= len(MARKERS):
-        style.legend(figure, [style.mark(cell, mark) for cell, mark in markers.items()])
+        handles = [style.mark(cell, mark) for cell, mark in markers.items()]
+        style.legend(figure, handles) if own else ax.legend(handles=handles)
     return figure
