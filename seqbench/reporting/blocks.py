@@ -196,11 +196,12 @@ class Document:
         return {block.name: block for block in self.leaves() if isinstance(block, Figure)}
 
     def seen(self) -> set[str]:
-        """The figures that are not in a folded section: those that Markdown shows."""
+        """The figures that Markdown shows: those that are not in a folded section and, of a report
+        that belongs to another page, the first section's alone."""
         return {
             block.name
             for part in self.parts
-            if not part.folded
+            if (part.beside if self.up else not part.folded)
             for block in part.blocks
             if isinstance(block, Figure)
         }

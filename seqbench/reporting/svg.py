@@ -10,18 +10,23 @@ from hashlib import sha256
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from seqbench.reporting import style
 
-PNG_DPI = 120
+PNG_DPI = 100
 PNG_COLOURS = 64  # a figure has few: a quarter of the bytes, and nobody can see it
 RASTER_DPI = 150  # of what is a picture inside an SVG
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # they differ by version
 AXES = "axes:"  # begins the name of axes, until it is known what they show
+BOX = ("x", "y", "width", "height")
+HAIR = 0.12  # points: a line drawn so far from its place is drawn in its place
+CURVES = set("CQAHVcqahv")  # commands of a path that are no straight lines from point to point
+SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"
-ET.register_namespace("", "http://www.w3.org/2000/svg")
+ET.register_namespace("", SVG[1:-1])
 ET.register_namespace("xlink", XLINK[1:-1])
 
 
@@ -115,6 +120,7 @@ def _inlined(root: ET.Element) -> tuple[str, dict[str, str]]:
     pointed = {element.get(f"{XLINK}href", "")[1:] for element in root.iter()}
     pointed |= {element.get("clip-path", "")[5:-1] for element in root.iter()}
     looks: dict[str, str] = {}
+    _unclip(root)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         if element.get("id") not in pointed:
@@ -136,6 +142,23 @@ def _inlined(root: ET.Element) -> tuple[str, dict[str, str]]:
     return ET.tostring(root, encoding="unicode"), {which: look for look, which in looks.items()}
 
 
+def _unclip(root: ET.Element) -> None:
+    """What lies inside its panel need not be cut off at its edges."""
+    panels = {
+        f"url(#{clip.get('id')})": [float(clip[0].get(side, 0)) for side in BOX]
+        for clip in root.iter(f"{SVG}clipPath")
+        if len(clip) and clip[0].tag == f"{SVG}rect"
+    }
+    for element in root.iter(f"{SVG}path"):
+        left, top, width, height = panels.get(element.get("clip-path", ""), (0, 0, -1, -1))
+        words = element.get("d", "").split()
+        if width < 0 or set(words) & CURVES:
+            continue
+        points = [(float(x), float(y)) for letter, x, y in _commands(words) if letter != "z"]
+        if all(-1 < x - left < width + 1 and -1 < y - top < height + 1 for x, y in points):
+            del element.attrib["clip-path"]
+
+
 def _class_of(look: str) -> str:
     """Another for each look, the same in every figure."""
     return "k" + b32encode(sha256(look.encode()).digest()).decode()[:6].lower()
@@ -155,18 +178,53 @@ def _unwrap(element: ET.Element) -> None:
 def _relative(path: str) -> str:
     """A path of straight lines by the steps from point to point, which are shorter to write."""
     words = path.split()
-    if set(words) & set("CQAHVcqahv"):
+    if set(words) & CURVES:
         return path
-    told, at = [], (0, 0)
-    for letter, x, y in _commands(words):
-        if letter == "z":
-            told.append("z")
-            continue
-        here = round(10 * float(x)), round(10 * float(y))
-        step = here if letter == "M" else (here[0] - at[0], here[1] - at[1])
-        told.append(f"{letter if letter == 'M' else 'l'}{_number(step[0])} {_number(step[1])}")
-        at = here
+    told: list[str] = []
+    for is_closed, line in _lines(words):
+        points = np.rint(10 * _needed(np.array(line))).astype(int)
+        start, steps = points[0], np.diff(points, axis=0)
+        told.append("M" + _numbers(start))
+        told += ["l" + _numbers(steps.ravel())] if len(steps) else []
+        told += ["z"] if is_closed else []
     return "".join(told)
+
+
+def _lines(words: list[str]) -> Iterator[tuple[bool, list[tuple[float, float]]]]:
+    """The lines of a path, and whether each is closed."""
+    line: list[tuple[float, float]] = []
+    for letter, x, y in _commands(words):
+        if letter != "L" and line:
+            yield letter == "z", line
+            line = []
+        if letter != "z":
+            line.append((float(x), float(y)))
+    if line:
+        yield False, line
+
+
+def _needed(line: np.ndarray) -> np.ndarray:
+    """The points without which a line would lie elsewhere by more than HAIR (Ramer 1972, Douglas &
+    Peucker 1973)."""
+    keep, parts = {0, len(line) - 1}, [(0, len(line) - 1)]
+    while parts:
+        a, b = parts.pop()
+        if b - a < 2:
+            continue
+        along, inner = line[b] - line[a], line[a + 1 : b] - line[a]
+        length = np.hypot(*along)
+        across = np.abs(inner @ [-along[1], along[0]]) / length if length else np.hypot(*inner.T)
+        far = int(across.argmax())
+        if across[far] > HAIR:
+            keep.add(a + 1 + far)
+            parts += [(a, a + 1 + far), (a + 1 + far, b)]
+    return line[sorted(keep)]
+
+
+def _numbers(tenths: np.ndarray) -> str:
+    """Numbers as a path has them: 147 -> 14.7, and no space before a minus."""
+    words = (f"{one / 10:.1f}".removesuffix(".0") for one in tenths)
+    return " ".join(words).replace(" -", "-")
 
 
 def _commands(words: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -180,10 +238,6 @@ def _commands(words: list[str]) -> Iterator[tuple[str, str, str]]:
                 continue
             word = next(rest)
         yield letter, word, next(rest)
-
-
-def _number(tenths: int) -> str:
-    return f"{tenths / 10:.1f}".removesuffix(".0")
 
 
 def _without_font(look: str) -> str:

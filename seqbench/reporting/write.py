@@ -13,6 +13,7 @@ from seqbench.reporting import svg as vectors
 from seqbench.reporting.blocks import Document
 from seqbench.results import write_atomically
 
+DIGITS = "%.7g"  # of a number in a table: those of float32
 FORMULA = tuple("=+-@\t\r")  # begins one in a spreadsheet
 
 
@@ -33,7 +34,7 @@ def write(document: Document, folder: Path, *, latex: bool = False, svg: bool = 
         part.mkdir(parents=True, exist_ok=True)
     for file, table in document.tables().items():
         target = folder / "tables" / f"{file}.csv"
-        write_atomically(target, partial(written(table).to_csv, index=False))
+        write_atomically(target, partial(written(table).to_csv, index=False, float_format=DIGITS))
     drawn, seen = {}, document.seen()
     for file, figure in document.figures().items():
         with style.drawing():

@@ -1,5 +1,7 @@
 """References: runs packed thin, and a new cell compared with one."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from runs import CARD, whole
@@ -19,7 +21,8 @@ def test_a_packed_run_says_what_the_run_said(make, tmp_path):
     run = make(whole())
     reference.pack(run, tmp_path / "thin")
     thin = reference.unpack(tmp_path / "thin")
-    ours, theirs = Study(run), Study(thin)
+    untimed = replace(run, trials=run.trials.assign(seconds=float("nan")))
+    ours, theirs = Study(untimed), Study(thin)
     for name in ("comparison", "overview", "headline", "needs", "opening", "falls", "offs"):
         pd.testing.assert_frame_equal(
             getattr(ours, name), getattr(theirs, name), rtol=1e-2, check_dtype=False

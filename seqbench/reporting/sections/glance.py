@@ -12,8 +12,8 @@ from seqbench.reporting.sections.comparison import both_ends
 from seqbench.reporting.words import DASH, decades, percent
 
 NOTE = (
-    "S before and after training: the output flow at the median longest needed lag of the largest "
-    "length, in decades, median over seeds. Half-life: the lag at which the flow has fallen to a "
+    "S, half-life, credit and seconds: at T = {length}. S before and after training: the output "
+    "flow at the median longest needed lag, in decades, median over seeds. Half-life: the lag at which the flow has fallen to a "
     "half, before → after training (≥ K: not within the largest lag). Longest T solved: by at "
     "least half of the seeds, and all shorter ones too; lengths solved: of all lengths. Learned: "
     "the interquartile mean over all lengths and seeds of {what}, with its 95 % bootstrap interval "
@@ -37,25 +37,25 @@ class Glance:
     def blocks(self, study: Study) -> list[Table | Text]:
         """The table and how to read it."""
         table = study.overview
-        at = f"T = {table['length'].iloc[0]}"
+        length = table["length"].iloc[0]
         heads = [
             "cell",
             "parameters",
             "learning rate",
-            f"S before, {at}",
-            f"S after, {at}",
-            f"half-life, {at}",
+            "S before",
+            "S after",
+            "half-life",
             "longest T solved",
             "lengths solved, %",
             "learned, %",
-            f"seconds, {at}",
+            "seconds",
         ]
-        here = study.comparison[study.comparison["length"] == table["length"].iloc[0]]
+        here = study.comparison[study.comparison["length"] == length]
         lives = {row["cell"]: both_ends(row, "half_life") for _, row in here.iterrows()}
         rows = lines(table.merge(study.headline, on="cell"), lives)
         notes = []
         if len(study.credit):
-            heads += [f"credit before, {at}", f"credit after, {at}"]
+            heads += ["credit before", "credit after"]
             credit = table[["cell"]].merge(study.credit, on="cell", how="left")
             for row, (_, start, end) in zip(rows, credit.itertuples(index=False), strict=True):
                 row += [slope(start), slope(end)]
@@ -64,7 +64,7 @@ class Glance:
         return [
             Table("overview", table, heads, rows, "l" + "r" * (len(heads) - 1), title=LINE),
             Table("headline", study.headline),
-            Text([NOTE.format(what=what), *notes], "note"),
+            Text([NOTE.format(what=what, length=length), *notes], "note"),
         ]
 
 

@@ -53,11 +53,15 @@
   document.body.append(told);
   const points = (shape) => {
     if (shape.tagName === "use") return [[Number(shape.getAttribute("x")), Number(shape.getAttribute("y"))]];
-    let x = 0, y = 0;
-    return [...(shape.getAttribute("d") || "").matchAll(/([Ml])(-?[\d.]+) (-?[\d.]+)/g)].map(([, letter, a, b]) => {
-      [x, y] = letter === "M" ? [Number(a), Number(b)] : [x + Number(a), y + Number(b)];
-      return [x, y];
-    });
+    const found = [];
+    for (const [, letter, text] of (shape.getAttribute("d") || "").matchAll(/([Ml])([^Mlz]*)/g)) {
+      const numbers = (text.match(/-?\d+(\.\d+)?/g) || []).map(Number);
+      for (let i = 0; i + 1 < numbers.length; i += 2) {
+        const [x, y] = letter === "M" ? [0, 0] : found[found.length - 1];
+        found.push([x + numbers[i], y + numbers[i + 1]]);
+      }
+    }
+    return found;
   };
   const between = (line, x) => {
     const i = line.findIndex((point) => point[0] >= x);
