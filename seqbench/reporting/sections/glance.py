@@ -12,9 +12,9 @@ from seqbench.reporting.sections.comparison import both_ends
 from seqbench.reporting.words import DASH, decades, percent
 
 NOTE = (
-    "S, half-life, credit and seconds: at T = {length}. S before and after training: the output "
-    "flow at the median longest needed lag, in decades, median over seeds. Half-life: the lag at which the flow has fallen to a "
-    "half, before → after training (≥ K: not within the largest lag). Longest T solved: by at "
+    "S, half-life, credit and seconds: at T = {length}. S: the output flow at the median longest "
+    "needed lag, in decades, median over seeds. Half-life: the lag at which the flow has fallen to "
+    "a half, before → after training (≥ K: not within the largest lag). Longest T solved: by at "
     "least half of the seeds, and all shorter ones too; lengths solved: of all lengths. Learned: "
     "the interquartile mean over all lengths and seeds of {what}, with its 95 % bootstrap interval "
     "where there are 5 seeds. Seconds: of a trial, median."
