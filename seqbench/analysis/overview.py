@@ -45,9 +45,11 @@ def reached(studies: Mapping[str, Study]) -> pd.DataFrame:
 
 
 def common_cells(studies: Mapping[str, Study]) -> list[str]:
-    """The cells that most of the runs have, at most so many as a page is wide, in their order."""
+    """The cells that several runs have (all, where no two have one in common), at most as many as
+    a page is wide, in their order."""
     count = Counter(label for study in studies.values() for label in study.labels)
-    most = [label for label, _ in count.most_common(MOST)]
+    shared = Counter({label: n for label, n in count.items() if n > 1}) or count
+    most = [label for label, _ in shared.most_common(MOST)]
     return [label for label in count if label in most]
 
 

@@ -34,7 +34,7 @@
   };
   all("tr[data-cell] > th:first-child").forEach((head) => {
     const cell = head.parentElement.dataset.cell;
-    if (head.scope === "rowgroup" && head.colSpan > 1) return;
+    if ((head.scope === "rowgroup" && head.colSpan > 1) || head.querySelector("a")) return;
     const button = make("button", head.textContent, {
       type: "button", "aria-pressed": "false", title: "bring this cell forward",
     });
@@ -130,7 +130,7 @@
   });
 
   // Only some cells, only one length.
-  const name = make("input", "", { type: "search", placeholder: "cells with …", "aria-label": "Show cells whose name has" });
+  const name = make("input", "", { type: "search", placeholder: "rows with …", "aria-label": "Show rows whose name has" });
   const lengths = [...new Set(all("thead th").map((head) => head.textContent).filter((text) => /^T = \d+$/.test(text)))];
   const length = make("select", "", { "aria-label": "Show one length" });
   length.append(make("option", "every length", { value: "" }), ...lengths.map((text) => make("option", text, { value: text })));
