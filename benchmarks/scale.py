@@ -60,6 +60,7 @@ def _real(folder: Path, trial: Trial) -> tuple[dict, dict[str, pa.Table]]:
     """A trained trial's record and tables."""
     there = folder / "trials" / trial.folder
     record = json.loads((there / "trial.json").read_text())
+    del record["checksum"]
     return record, {file.stem: pq.read_table(file) for file in there.glob("*.parquet")}
 
 

@@ -33,11 +33,13 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; what the user got wrong ends in two lines and status 2."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with _stopping_once():
+            app()
     except InputError as error:
         _say(f"seqbench: {error}")
         sys.exit(2)
@@ -47,9 +49,52 @@ def main() -> None:
     except OSError as error:
         _say(f"seqbench: {error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("seqbench: interrupted")
-        sys.exit(130)
+    except _Stopped as how:
+        word = "terminated" if how.number == signal.SIGTERM else "interrupted"
+        _say(f"seqbench: {word}{how.told}")
+        sys.exit(128 + how.number)
+
+
+class _Stopped(BaseException):
+    """Somebody asked the process to end, by a signal; no KeyboardInterrupt, which typer takes for
+    a mistake."""
+
+    def __init__(self, number: int, told: str = "") -> None:
+        self.number, self.told = number, told
+
+
+@contextmanager
+def _stopping_once() -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends what is going on; while that is tidied up, a second does not
+    get in its way."""
+    asked = False
+
+    def stop(number: int, _: object) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise _Stopped(number)
+
+    before = {}
+    with suppress(ValueError):  # not in the main thread
+        before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items() if not asked else ():
+            signal.signal(one, handler)
+
+
+def _open_standard_streams() -> None:
+    """Where one was closed, what is written goes nowhere, and not into a file of ours."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _show_version(wanted: bool) -> None:
@@ -169,15 +214,10 @@ def _carry_out(
     _say_what_is_imported(planned)
     _say_what_is_finished(planned)
     try:
-        with _stopping_once():
-            return sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
-    except KeyboardInterrupt as how:
-        word, status = ("interrupted", 130)
-        if isinstance(how, _Terminated):
-            word, status = ("terminated", 143)
+        return sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
+    except _Stopped as how:
         kept = f"{_finished(planned)} trials are finished and kept"
-        _say(f"seqbench: {word}; {kept}, the same command runs the rest")
-        raise typer.Exit(status) from None
+        raise _Stopped(how.number, f"; {kept}, the same command runs the rest") from None
 
 
 def _check_results(planned: Plan, results: Results) -> None:
@@ -190,27 +230,6 @@ def _check_results(planned: Plan, results: Results) -> None:
             _say(f"seqbench: {line}")
         _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
         raise typer.Exit(1)
-
-
-class _Terminated(KeyboardInterrupt):
-    """Somebody asked the process to end."""
-
-
-@contextmanager
-def _stopping_once() -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends what is going on; while that is tidied up, a second does not
-    get in its way."""
-
-    def stop(number: int, _: object) -> None:
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, signal.SIG_IGN)
-        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
-
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, stop)
-    yield
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @app.command()
@@ -560,7 +579,8 @@ def _show_plan(planned: Plan, workers: int | None, device: str) -> None:
         for trial in phase.missing:
             cost = costs.get(timing.kind(trial))
             time = f", {duration(cost.whole(trial))}" if cost else ""
-            print(f"  {name(trial)}: at most {trial.training.steps:,} steps{time}")
+            steps = f"at most {trial.training.steps:,} steps"
+            print(printable(f"  {name(trial)}: {steps}{time}"))
     for line in timing.lines(planned, costs, at_once):
         print(line)
 

@@ -130,7 +130,7 @@ class _Brought(Named):
     """A class by its spec, or a table; keys that are not fields go to its constructor."""
 
     use: str
-    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
+    label: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 
     @property
     def spec(self) -> str:
@@ -153,7 +153,7 @@ class Cell(_Brought):
     "s2", that do not count in "all"."""
 
     registry = "cells"
-    group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f]+$")
+    group: str | None = Field(default=None, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     hidden_size: PositiveInt | None = None
     match: Literal["width", "parameters"] | None = None
     learning_rate: PositiveFloat | None = None

@@ -52,6 +52,10 @@ def report(
     opened = [run if isinstance(run, Results) else find(run) for run in given]
     first = opened[0].path if len(opened) == 1 else opened[0].path.parent
     folder = Path(out) if out is not None else first / "report"
+    if out is None and folder.is_symlink():
+        from seqbench.reporting.write import no_link
+
+        raise no_link(folder)
     studies = {name: Study(run) for name, run in by_problem(opened).items()}
     try:
         return _write(studies, folder, shown, {"latex": latex, "svg": svg})

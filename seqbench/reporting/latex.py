@@ -119,7 +119,7 @@ def _entry(given: str | Entry) -> str:
 
 def save_pdf(draw: Callable[[], Figure], target: Path) -> None:
     """Draw a figure in a paper's font; the same bytes for the same data."""
-    with mpl.rc_context(style.SETTINGS | SETTINGS):
+    with style.drawing(), mpl.rc_context(SETTINGS):
         metadata = dict.fromkeys(("CreationDate", "Producer", "Creator"))
         draw().savefig(target, format="pdf", metadata=metadata)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from textwrap import fill
 from typing import Any
 
@@ -74,9 +75,13 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def drawing() -> AbstractContextManager:
-    """The settings, for as long as a figure is drawn or saved."""
-    return mpl.rc_context(SETTINGS)
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The settings, for as long as a figure is drawn or saved; a letter that the font has not is
+    drawn as a box, and no warning for each."""
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        yield
 
 
 def looks(cells: Iterable[str]) -> dict[str, dict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from seqbench.errors import InputError
 from seqbench.reporting import latex as tex
 from seqbench.reporting import markdown, page, style
 from seqbench.reporting import svg as vectors
@@ -31,6 +32,8 @@ def write(document: Document, folder: Path, *, latex: bool = False, svg: bool = 
         OSError: the folder can't be written.
     """
     for part in (folder, folder / "tables", folder / "figures"):
+        if part != folder and part.is_symlink():
+            raise no_link(part)
         part.mkdir(parents=True, exist_ok=True)
     for file, table in document.tables().items():
         target = folder / "tables" / f"{file}.csv"
@@ -50,6 +53,11 @@ def write(document: Document, folder: Path, *, latex: bool = False, svg: bool = 
     _text(folder / "report.md", markdown.render(document))
     _text(folder / "index.html", page.render(document, drawn))
     return folder / "index.html"
+
+
+def no_link(folder: Path) -> InputError:
+    """Whoever sent a run may not choose where its report is written."""
+    return InputError(f"{folder} is a link\nallowed: a folder, or --out")
 
 
 def _write_latex(document: Document, folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seqbench.card.task import Trial
+from seqbench.results import read_finished
 from seqbench.results.files import folder_of, write_atomically
 
 FILE = "checkpoint"
@@ -102,6 +104,13 @@ def write_checkpoint(path: Path, trial: Trial, content: bytes) -> None:
 def drop_checkpoint(path: Path, trial: Trial) -> None:
     """The trial has ended."""
     _file(path, trial).unlink(missing_ok=True)
+
+
+def drop_leftovers(path: Path, trials: Iterable[Trial]) -> None:
+    """The checkpoints of trials that have a result, left by whoever was killed just then."""
+    for trial in trials:
+        if _file(path, trial).is_file() and read_finished(path, [trial], []):
+            drop_checkpoint(path, trial)
 
 
 def set_checkpoint_aside(path: Path, trial: Trial) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from seqbench.results import schema
 # What this version reads. It writes the first; the others' numbers were made by other code, whose
 # rounding was another: 1 by torch's own layers on the CPU, the flow in float32.
 READABLE = (SCHEMA, 1)
+CHECKSUM = "checksum"  # the key of a record's own; records of before there was one have none
 LARGEST = 64 << 20  # bytes of a trial.json or task.toml
 
 
@@ -82,6 +84,8 @@ def read_record(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Damaged(file, f"{where}: {first['msg']}") from None
+    if number == SCHEMA and record.get(CHECKSUM, checksum(record)) != checksum(record):
+        raise Damaged(file, "it does not say what was written")
     return record
 
 
@@ -101,6 +105,12 @@ def set_aside(path: Path, trial: Trial) -> None:
 def as_parquet(frame: pd.DataFrame) -> bytes:
     """A table as the file that a trial keeps it in."""
     return frame.to_parquet(index=False, compression="zstd", write_page_checksum=True)
+
+
+def remove_strays(folder: Path) -> None:
+    """What somebody left behind who was killed while writing; nobody may be writing there now."""
+    for stray in folder.glob(".*.tmp"):
+        stray.unlink(missing_ok=True)
 
 
 def folder_of(path: Path, trial: Trial) -> Path:
@@ -126,13 +136,19 @@ def write_trial(
     """
     folder = folder_of(path, trial)
     folder.mkdir(parents=True, exist_ok=True)
-    for stray in folder.glob(".*.tmp"):  # of somebody who was killed while writing
-        stray.unlink(missing_ok=True)
+    remove_strays(folder)
     for name, content in tables.items():
         write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
     whole = {"schema": SCHEMA, "key": trial.key, "configuration": trial.model_dump(), **record}
-    text = json.dumps(_without_nan(whole), indent=1, allow_nan=False)
+    whole = _without_nan(whole)
+    text = json.dumps(whole | {CHECKSUM: checksum(whole)}, indent=1, allow_nan=False)
     write_atomically(folder / "trial.json", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def checksum(record: Mapping[str, Any]) -> str:
+    """Of what a record says, however it is set out; without the checksum in it."""
+    said = {name: value for name, value in record.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_task(path: Path, task: Task) -> None:

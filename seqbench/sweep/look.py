@@ -92,7 +92,7 @@ def look(task: Task, reference: Cell, found: Findings) -> Iterator[None]:
 
 def _problem(trial: Trial) -> Problem:
     """Made, and able to say of itself what the suite asks of a problem."""
-    problem: Problem = _made("problem", make_problem, trial)
+    problem: Problem = _made(trial.problem.where, make_problem, trial)
     if lacking := missing(problem):
         raise InputError(
             f"problem.name = {trial.problem.name!r} is no problem: it has no {', '.join(lacking)}\n"

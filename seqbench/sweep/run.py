@@ -19,6 +19,7 @@ from seqbench.card.task import Task, Trial
 from seqbench.errors import InputError
 from seqbench.results.checkpoints import (
     drop_checkpoint,
+    drop_leftovers,
     read_checkpoint,
     set_checkpoint_aside,
     write_checkpoint,
@@ -183,6 +184,7 @@ def _run_missing(
     planned.path.mkdir(parents=True, exist_ok=True)
     with Claims(planned.path) as claims:
         make_folder(planned, claims)
+        drop_leftovers(planned.path, planned.task.trials())
         missing = planned.missing
         forecast = Forecast(missing, costs, at_a_time(workers, missing))
         with display(forecast, quiet) as shown:
@@ -297,6 +299,7 @@ def make_folder(planned: Plan, claims: Claims) -> None:
         stored = results.read_task(planned.path)
         whole = merge(stored, planned.stored, str(planned.path)) if stored else planned.stored
         results.write_task(planned.path, whole)
+        results.remove_strays(planned.path)
     (planned.path / "trials").mkdir(exist_ok=True)
 
 

@@ -52,6 +52,11 @@ def make(asked: Sequence[Diagnostic], problem: Any) -> list[Instrument]:
             measure = plugins.load(one.source)(**one.options)
         except InputError as error:
             raise InputError(f"{one.where}: {error}") from None
+        if not callable(measure):
+            raise InputError(
+                f"{one.where}: a {type(measure).__name__} can't be called\n"
+                "allowed: a class whose objects can, see docs/task-cards.md"
+            )
         if hasattr(measure, "check"):
             measure.check(problem)
         when = getattr(measure, "when", "record")
