@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,63 @@ def _as_published(results: Results, cell: Any) -> bool:
 def _published(length: int, layer: int) -> float:
     found = PUBLISHED_SPEED.get(length, [])
     return found[layer - 1] if layer <= len(found) else float("nan")
+
+
+def ties(results: Results) -> pd.DataFrame:
+    """Networks that are the same but for weights that are tied, before training.
+
+    Returns:
+        tied, untied (labels), length; factor_tied, factor_untied: the factor per layer; near_tied,
+        near_untied: how much of the speeds of learning of all layers, summed, the quarter next to
+        the output has; NaN where they were not recorded. Tied layers have one bias, whose gradient
+        is the sum over the layers' places: what the near ones contribute is most of it.
+    """
+    found, near = factors(results), _near(results)
+    rows = []
+    for tied, untied in _pairs(results):
+        mine = found[found["cell"] == tied].merge(
+            found[found["cell"] == untied], on="length", suffixes=("_tied", "_untied")
+        )
+        for row in mine.itertuples():
+            shares = {
+                f"near_{name}": near.get((cell, row.length), np.nan)
+                for name, cell in (("tied", tied), ("untied", untied))
+            }
+            both = {"factor_tied": row.factor_tied, "factor_untied": row.factor_untied}
+            rows.append({"tied": tied, "untied": untied, "length": row.length, **both, **shares})
+    columns = ["tied", "untied", "length", "factor_tied", "factor_untied"]
+    return pd.DataFrame(rows, columns=[*columns, "near_tied", "near_untied"])
+
+
+def _pairs(results: Results) -> list[tuple[str, str]]:
+    """Labels of bundled cells that differ in `tied` alone, the tied one first."""
+    own = {label for label, bundled in _chains(results).items() if bundled}
+    cells = [cell for cell in results.task.cells if cell.label in own]
+    plain = [{k: v for k, v in cell.options.items() if k != "tied"} for cell in cells]
+    return [
+        (cells[i].label, cells[j].label)
+        for i, j in permutations(range(len(cells)), 2)
+        if cells[i].options.get("tied")
+        and not cells[j].options.get("tied")
+        and _drawn(plain[i]) == _drawn(plain[j])
+        and cells[i].hidden_size == cells[j].hidden_size
+    ]
+
+
+def _drawn(options: dict[str, Any]) -> dict[str, Any]:
+    return {"activation": "sigmoid", "init": "normal"} | options
+
+
+def _near(results: Results) -> dict[tuple[str, int], float]:
+    """(cell, length) -> the share that the layers of the quarter next to the output have."""
+    table = speeds(results)
+    table = table[(table["step"] == 0) & (table["layer"] <= table["length"])]
+    return {
+        (cell, length): float(
+            rows.loc[rows["layer"] > 0.75 * length, "median"].sum() / rows["median"].sum()
+        )
+        for (cell, length), rows in table.groupby(["cell", "length"])
+    }
 
 
 def learned(results: Results) -> pd.DataFrame:

@@ -96,6 +96,26 @@ def test_a_network_of_somebodys_own_is_known_by_what_it_is(tmp_path):
     assert not table.loc["Mine", "summed"]
 
 
+def test_tied_and_untied_stand_side_by_side(tmp_path):
+    tied = '{ use = "dense", label = "tied", tied = true }'
+    text = CARD.replace('{ use = "dense", label = "normed", norm = "batch" }', tied)
+    (tmp_path / "deep.toml").write_text(text)
+    found = seqbench.run(tmp_path / "deep.toml", tmp_path / "run", quiet=True)
+    (row,) = depth.ties(found).to_dict("records")
+    assert (row["tied"], row["untied"], row["length"]) == ("tied", "sigmoid", 24)
+    known = depth.factors(found).set_index("cell")["factor"]
+    assert (row["factor_tied"], row["factor_untied"]) == (known["tied"], known["sigmoid"])
+    # A geometric sequence of ratio r: the last 6 of 24 have (1 - r^6) / (1 - r^24) of its sum.
+    ratio = 0.2048
+    assert row["near_untied"] == pytest.approx((1 - ratio**6) / (1 - ratio**24), abs=1e-3)
+    names = [getattr(block, "name", "") for block in Depth().blocks(Study(found))]
+    assert {"depth_tied", "tied"} <= set(names)
+    figure = next(
+        block for block in Depth().blocks(Study(found)) if getattr(block, "name", "") == "tied"
+    )
+    assert [line.get_linestyle() for line in figure.draw().axes[0].lines] == ["-", "--"]
+
+
 def test_training_accuracy_stands_beside_that_of_validation(run):
     table = depth.learned(run).set_index(["cell", "length"])
     assert len(table) == 4

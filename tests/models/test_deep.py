@@ -9,6 +9,7 @@ from torch import nn
 
 import seqbench
 from seqbench import InputError
+from seqbench.card import task as cards
 from seqbench.cells.dense import Dense
 from seqbench.engine.cut import Cut
 from seqbench.models.deep import Layers
@@ -16,6 +17,8 @@ from seqbench.models.kinds import build
 from seqbench.models.recurrent import Model
 from seqbench.problems.batch import Batch
 from seqbench.problems.kinds import Classification
+from seqbench.sweep.check import resolve
+from seqbench.training import loop
 from seqbench.training.objective import gradient_of_loss
 
 SIZES = {"input_size": 5, "hidden_size": 6, "output_size": 3}
@@ -229,3 +232,45 @@ def test_a_card_in_depth_runs_from_end_to_end(tmp_path):
 def test_a_problem_of_many_steps_is_refused_in_depth(tmp_path):
     with pytest.raises(InputError, match=r"(?s)dense.*shown .* once"):
         seqbench.run("adding", out=tmp_path, cells=["dense"], lengths=[50], seeds=1, steps=1)
+
+
+DEEP = """
+name = "deep"
+lengths = [6]
+seeds = 1
+cells = [{{ use = "dense", norm = "batch" }}]
+[problem]
+name = "flat_images"
+train_images = 50
+[training]
+steps = 2
+hidden_size = 5
+eval_size = 20
+[recording]
+boundaries = "all"
+diagnostics = {uses}
+"""
+
+
+def trained(uses):
+    trial = resolve(cards.parse(DEEP.format(uses=uses), "card")).trials()[0]
+    return loop.run(trial)
+
+
+def test_diagnostics_leave_the_statistics_of_a_batch_norm_alone():
+    plain, watched = (
+        trained("[]"),
+        trained('["learning_speed", "gradient_norm", "signal_to_noise"]'),
+    )
+    assert watched.curves["loss"].tolist() == plain.curves["loss"].tolist()
+    assert watched.diagnostics["diagnostic"].nunique() == 3
+    assert watched.diagnostics["value"].notna().any()
+
+
+@pytest.mark.parametrize(
+    "use", ["lyapunov", "singular_values", "spectral_radius", "saturation", "temporal_components",
+            "sensitivity", "condition_number"],
+)  # fmt: skip
+def test_what_looks_at_steps_of_time_is_refused_in_depth(use):
+    with pytest.raises(InputError, match=f"{use}.*steps of time.*\nallowed: .*learning_speed"):
+        trained(f'["{use}"]')

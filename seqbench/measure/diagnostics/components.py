@@ -47,6 +47,8 @@ class TemporalComponents:
     3 to 5.
     """
 
+    over_time = True
+
     def __init__(self, boundaries: int | Literal["all"] = 64) -> None:
         if boundaries != "all":
             check_counts("temporal_components", boundaries=boundaries)

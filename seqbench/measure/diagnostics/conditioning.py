@@ -37,6 +37,8 @@ class ConditionNumber:
     recurrent networks Chen, Pennington & Schoenholz 2018, arXiv:1806.05394.
     """
 
+    over_time = True
+
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
         self.steps = check_steps("condition_number", steps, sequences)
         self.sequences = sequences

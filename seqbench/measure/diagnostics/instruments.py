@@ -57,6 +57,11 @@ def make(asked: Sequence[Diagnostic], problem: Any) -> list[Instrument]:
                 f"{one.where}: a {type(measure).__name__} can't be called\n"
                 "allowed: a class whose objects can, see docs/task-cards.md"
             )
+        if getattr(measure, "over_time", False) and problem.steps == 1:
+            raise InputError(
+                f"{one.where}: it looks at steps of time, and the problem shows all at once\n"
+                "allowed: for networks in depth learning_speed, gradient_norm, signal_to_noise"
+            )
         if hasattr(measure, "check"):
             measure.check(problem)
         when = getattr(measure, "when", "record")

@@ -46,6 +46,7 @@ class Diagnostic(Protocol):
     """A class with a docstring; nothing to inherit. The constructor takes the card's options.
 
     Attributes:
+        over_time: True where it looks at steps of time: refused where all is shown at once.
         when: "record" (the default): called on the probe batch, where the flow is recorded too.
             "step": called at every training step after the backward pass, before any clipping,
             with the gradients in .grad; what it returns stays on the device until an evaluation.

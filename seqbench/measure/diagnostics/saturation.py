@@ -29,6 +29,8 @@ class Saturation:
     arXiv:1506.02078, section 4.2 (there below 0.1 and above 0.9 too).
     """
 
+    over_time = True
+
     def pictures(self, trial: Trial) -> list[Picture]:
         """A panel a share, against the training step."""
         caption = (

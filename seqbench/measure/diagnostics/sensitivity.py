@@ -42,6 +42,8 @@ class Sensitivity:
     not the end of the story, arXiv:2405.21064, section 2.
     """
 
+    over_time = True
+
     def __init__(self, directions: int | str = 8, sequences: int = 4) -> None:
         check_counts("sensitivity", sequences=sequences)
         if directions != "all":

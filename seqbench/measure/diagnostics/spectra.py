@@ -41,6 +41,8 @@ class Lyapunov:
     arXiv:2006.14123.
     """
 
+    over_time = True
+
     def __init__(
         self, window: int = 100, sequences: int = 4, exponents: int | Literal["all"] = "all"
     ) -> None:
@@ -110,6 +112,8 @@ class SingularValues:
     Source: D. E. Stewart 1997, A new algorithm for the SVD of a long product of matrices,
     Electronic Transactions on Numerical Analysis 5, in its plainest form.
     """
+
+    over_time = True
 
     def __init__(self, steps: Sequence[int] = (1, 10, 50), sequences: int = 4) -> None:
         self.steps = check_steps("singular_values", steps, sequences)

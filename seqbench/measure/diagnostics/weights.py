@@ -25,6 +25,8 @@ class SpectralRadius:
     Source: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2.
     """
 
+    over_time = True
+
     def pictures(self, trial: Trial) -> list[Picture]:
         """A panel a matrix, against the training step."""
         caption = (

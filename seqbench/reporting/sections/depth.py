@@ -33,6 +33,16 @@ CAPTION = (
 )
 
 
+TIED = (
+    "A network whose layers share their weights is a recurrent network that is shown its input "
+    "once. Tying changes whose gradient it is: one matrix gets the sum over all layers, most of "
+    "which comes from the near ones. Near: how much of the speeds of learning of all layers, "
+    "summed, the quarter next to the output has, before training."
+)
+TIED_CAPTION = (
+    "The output flow before training, medians over seeds, at the largest depth: the same network "
+    "with layers of their own (solid) and with tied ones (dashed)."
+)
 LEARNED = (
     "Share right of all training images when training had ended, and of the validation images "
     "(mean of the last three evaluations): medians over seeds."
@@ -61,6 +71,12 @@ class Depth:
         scores = depth.scores(study.results)
         if len(scores):
             yield score_table(scores)
+        ties = depth.ties(study.results)
+        if len(ties):
+            yield Text([TIED])
+            yield tied_table(ties)
+            plot = partial(draw_tied, study.results.flow, ties)
+            yield Figure("tied", "Time and depth: tied and untied", TIED_CAPTION, plot)
         learned = depth.learned(study.results)
         if len(learned):
             yield Text([LEARNED])
@@ -109,6 +125,39 @@ def score_table(table: pd.DataFrame) -> Table:
     ]
     heads = ["cell", "layers", "seeds", "right here", "published, all of MNIST"]
     return Table("depth_score", table, heads, rows, align="lrrrr", title="Accuracy by depth")
+
+
+def tied_table(table: pd.DataFrame) -> Table:
+    """A row a pair and depth."""
+    rows = [
+        [row.untied, str(row.length)]
+        + [f"{x:.4f}" for x in (row.factor_untied, row.factor_tied)]
+        + ["–" if pd.isna(x) else f"{x:.0%}" for x in (row.near_untied, row.near_tied)]
+        for row in table.itertuples()
+    ]
+    heads = ["cell", "layers", "factor, untied", "tied", "near, untied", "tied"]
+    return Table("depth_tied", table, heads, rows, align="lrrrrr", title="Tied and untied")
+
+
+def draw_tied(flow: pd.DataFrame, ties: pd.DataFrame) -> mpl.Figure:
+    """A panel a pair at its largest depth.
+
+    Args:
+        flow: of the run.
+        ties: from `depth.ties`.
+    """
+    deepest = ties[ties["length"] == ties.groupby("tied")["length"].transform("max")]
+    figure, axes = style.panels(len(deepest), 1, height=2.2)
+    rows = flow[(flow["step"] == 0) & (flow["source"] == "output") & (flow["state"] == "h")]
+    for ax, pair in zip(axes[0], deepest.itertuples(), strict=True):
+        here = rows[rows["length"] == pair.length]
+        for cell, dashes in ((pair.untied, "-"), (pair.tied, "--")):
+            line = here[here["cell"] == cell].groupby("lag")["log10_norm"].median()
+            ax.plot(line.index, line, color="black", ls=dashes, lw=1.2, label=style.plain(cell))
+        ax.set_title(style.plain(f"{pair.length} layers"))
+        ax.legend()
+    style.label_edges(figure, axes, "lag k: layers below the output", ["log10 of the gradient"])
+    return figure
 
 
 def learned_table(table: pd.DataFrame) -> Table:
