@@ -20,7 +20,6 @@ from seqbench.reporting.words import correlation, count
 TITLE = "Does the flow before training tell who learns?"
 LEAST = 5  # points; fewer are no picture
 FLOOR = -20.0  # decades; what is lower stands there
-MARKERS = "osD^vP*X<>"
 
 
 def caption(table: pd.DataFrame, found: Interval, cells: int) -> str:
@@ -66,7 +65,7 @@ def draw(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     """
     own, (figure, ax) = ax is None, style.on(ax, (5.6, 2.9))
     whole = table if "run" in table else table.assign(run="")
-    markers = dict(zip(whole["cell"].unique(), MARKERS * len(whole), strict=False))
+    markers = style.markers(whole["cell"].unique())
     for run, mine in whole.groupby("run", sort=False):
         lengths = sorted(mine["length"].unique())
         shades = mpl.colormaps["YlGnBu"](np.linspace(0.35, 0.95, len(lengths)))
@@ -88,7 +87,7 @@ def draw(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     ax.set_ylim(-0.08, 1.08)
     ax.set_xlabel("S at the needed lag before training, decades")
     ax.set_ylabel("share of seeds that solved it")
-    if len(markers) <= len(MARKERS):
+    if len(markers) <= len(style.MARKERS):
         handles = [style.mark(cell, mark) for cell, mark in markers.items()]
         style.legend(figure, handles) if own else ax.legend(handles=handles)
     return figure

@@ -37,6 +37,7 @@ SHADES = ["YlGnBu", "YlOrRd", "RdPu", "Greys"]  # light to dark, for cells that 
 LIGHTEST, DARKEST = 0.42, 0.97
 NUMBERED = 3  # cells that make a row of shades
 DASHES = ["-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2))]
+MARKERS = "osD^vP*X<>"
 CELL = "cell:"  # begins the name of what belongs to a cell in a figure, so that a page finds it
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
@@ -100,6 +101,11 @@ def looks(cells: Iterable[str]) -> dict[str, dict]:
         }
         for i, cell in enumerate(cells)
     }
+
+
+def markers(cells: Iterable[str]) -> dict[str, str]:
+    """Cell -> the shape of its points."""
+    return {cell: MARKERS[i % len(MARKERS)] for i, cell in enumerate(cells)}
 
 
 def _shades(cells: list[str]) -> dict[str, str]:

@@ -60,7 +60,9 @@ def test_what_is_said_of_an_intervention():
 
 def test_the_figure_of_falls_has_every_trial():
     figure = opening.draw(opening.data(Study(a_study())), 1000, ["b 4", "b -4", "rnn"])
-    drawn = [line for line in figure.axes[0].lines if line.get_marker() == "s"]
+    drawn = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
+    assert {line.get_marker() for line in drawn} == {"o", "s"}  # a shape a cell
+    assert all(line.get_markerfacecolor() == "white" for line in drawn)  # none was solved
     y = np.concatenate([line.get_ydata() for line in drawn])
     assert sorted(y) == pytest.approx([100, 200, 200, 300, 1100, 1100])  # at the top: never
 

@@ -187,8 +187,8 @@ def _caption(study: Study) -> str:
     return (
         "A mark a trial: S at the median longest needed lag before any training, and the first "
         "evaluation whose loss had fallen, by the rule above; on the topmost line: it did not "
-        f"fall within {study.task.training.steps:,} steps. Colour: the cell; shape: what became "
-        f"of the trial. Dotted: a thousandth.{left_out}"
+        f"fall within {study.task.training.steps:,} steps. Shape and colour: the cell; empty: not "
+        f"solved. Dotted: a thousandth.{left_out}"
     )
 
 
@@ -207,6 +207,7 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
         labels: the cells, in the card's order.
     """
     lengths, looks = sorted(marks["length"].unique()), style.looks(labels)
+    markers = style.markers(labels)
     figure, axes = style.panels(len(lengths), 1, height=2.6)
     for ax, length in zip(axes[0], lengths, strict=True):
         here = marks[marks["length"] == length]
@@ -214,14 +215,15 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
             ax.plot(
                 group["s_start"],
                 group["fell_at"].clip(upper=TOP * budget),
-                Status(status).marker,
+                markers[cell],
                 color=looks[cell]["color"],
+                mfc=looks[cell]["color"] if status == Status.SOLVED else "white",
                 ms=5,
                 alpha=0.85,
-                mec="white",
-                mew=0.5,
+                mew=0.9,
                 ls="none",
                 zorder=3,
+                gid=style.name(cell),
             )
         _mark_fall(ax, budget)
         ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
@@ -231,14 +233,12 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
         "S at the needed lag before training, decades",
         ["step by which the loss fell"],
     )
-    seen = set(marks["status"])
     cells = [
-        style.mark(cell, "o", color=looks[cell]["color"], ms=5)
+        style.mark(cell, markers[cell], color=looks[cell]["color"], ms=5)
         for cell in looks
         if cell in set(marks["cell"])
     ]
-    ended = style.outcomes(seen, ms=5)
-    style.legend(figure, cells + ended)
+    style.legend(figure, [*cells, style.mark("not solved", "o", ms=5, mfc="white")])
     return figure
 
 
