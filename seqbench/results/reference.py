@@ -88,7 +88,7 @@ def pack(run: Results, folder: Path) -> None:
         if len(table):
             content = as_parquet(_smaller(table.reset_index(drop=True)))
             write_atomically(folder / f"{name}.parquet", partial(Path.write_bytes, data=content))
-    text = json.dumps({key: _thin(one) for key, one in run.records.items()}, sort_keys=True)
+    text = json.dumps({key: _thin(one) for key, one in run.records.items()})
     write_atomically(folder / "records.json", lambda file: file.write_text(text, encoding="utf-8"))
 
 

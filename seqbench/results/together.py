@@ -96,7 +96,10 @@ def _made_by(run: Results) -> list[str]:
     told = [
         ", ".join(
             [f"torch {record.get('versions', {}).get('torch', 'unknown')}"]
-            + [f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items()]
+            + [
+                f"{key.replace('_', ' ')} {value}"
+                for key, value in sorted(record["machine"].items())
+            ]
         )
         for record in run.records.values()
         if record.get("machine")

@@ -27,6 +27,8 @@ def test_a_packed_run_says_what_the_run_said(make, tmp_path):
         pd.testing.assert_frame_equal(
             getattr(ours, name), getattr(theirs, name), rtol=1e-2, check_dtype=False
         )
+    both = together({"run": run, "thin": thin})  # by the same machine: it is not said of each
+    assert {cell.group for cell in both.task.cells} == {"run", "thin"}
     assert thin.trials["seconds"].isna().all()
     assert thin.trials.drop(columns="seconds").equals(run.trials.drop(columns="seconds"))
     assert (ours.shape["s"] - theirs.shape["s"]).abs().max() <= reference.STEP
