@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from seqbench.results import Results
     from seqbench.sweep.plan import Plan
+
+MOST_NARROW = 20  # columns of a terminal that lines are fitted to
+UNDER = 16  # what a check says stands in this column
 
 app = typer.Typer(
     name="seqbench",
@@ -228,7 +233,8 @@ def _check_results(planned: Plan, results: Results) -> None:
     if not results.trials["status"].isin(FINISHED).all() and _without_result(planned):
         for line in terminal.errors(results):
             _say(f"seqbench: {line}")
-        _say("seqbench: whether a cell keeps the contract: seqbench check CELL")
+        for hint in _where_to_look(planned, terminal.errors(results)):
+            _say(f"seqbench: {hint}")
         raise typer.Exit(1)
 
 
@@ -421,7 +427,8 @@ def check(
 def _print_checks(subject: str, results: Iterable[tuple[str, str]]) -> None:
     counts: Counter[str] = Counter()
     for status, text in results:
-        print(printable(text), flush=True)
+        for line in printable(text).splitlines():
+            print(_fitted(line, UNDER), flush=True)
         counts[status] += 1
     print(f"\n{subject}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
     if counts["failed"]:
@@ -519,7 +526,21 @@ def list_(
                 print(f" {heading}")
             for name, told in rows.items():
                 if groups.get(name, "") == heading:
-                    print(f"  {name:<{width}} {told}")
+                    print(_fitted(f"  {name:<{width}} {told}", width + 3))
+
+
+def _fitted(line: str, indent: int) -> str:
+    """A line, in as many as a terminal needs for it, all but the first of them indented; where
+    there is no terminal, as it is."""
+    if not sys.stdout.isatty():
+        return line
+    width = max(MOST_NARROW, shutil.get_terminal_size().columns)
+    if len(line) <= width:
+        return line
+    under = " " * min(max(indent, len(line) - len(line.lstrip())), width // 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=under, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def _say(line: str) -> None:
@@ -583,6 +604,17 @@ def _show_plan(planned: Plan, workers: int | None, device: str) -> None:
             print(printable(f"  {name(trial)}: {steps}{time}"))
     for line in timing.lines(planned, costs, at_once):
         print(line)
+
+
+def _where_to_look(planned: Plan, errors: list[str]) -> Iterator[str]:
+    """The checks of whose code it may be: the problem's where an error comes from its file."""
+    problem = str(planned.task.problem.source).rpartition(":")[0]
+    of_problem = [line for line in errors if f"({Path(problem).name}:" in line]
+    if of_problem and problem.endswith(".py"):
+        name = planned.task.problem.name
+        yield f"whether the problem keeps the contract: seqbench check-problem {name}"
+    if len(of_problem) < len(errors) or not problem.endswith(".py"):
+        yield "whether a cell keeps the contract: seqbench check CELL"
 
 
 def _without_result(planned: Plan) -> int:

@@ -416,3 +416,31 @@ def test_python_m_seqbench_and_the_entry_point_are_the_same():
     if script.exists():
         ran = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60)
         assert ran.stdout.strip() == f"seqbench {seqbench.__version__}"
+
+
+def test_a_narrow_terminal_has_a_hanging_indent(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert seqbench_here("list", "cells", monkeypatch=monkeypatch) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert max(map(len, told)) <= 60
+    names = [line for line in told if not line.startswith("   ")]
+    assert len(names) < len(told)
+    column = len(names[0]) - len(names[0][2:].split(" ", 1)[1].lstrip())
+    assert all(line[: min(column, 30)].isspace() for line in told if line not in names)
+
+
+def test_an_error_in_a_problem_points_to_its_check(card, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from seqbench.problems.adding import Adding\n"
+        "class Mine(Adding):\n"
+        "    def score(self, *given): raise RuntimeError('no score today')\n"
+    )
+    words = ["run", card, "--cells", "rnn", "--lengths", 6, "--seeds", 1]
+    words += ["--set", "problem.name=mine.py:Mine"]
+    assert seqbench_here(*words, monkeypatch=monkeypatch) == 1
+    told = capsys.readouterr().err
+    assert "no score today" in told
+    assert "seqbench check-problem" in told
+    assert "seqbench check CELL" not in told
