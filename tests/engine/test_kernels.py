@@ -88,6 +88,13 @@ def test_float64_is_torchs_to_twelve_digits(
         compare(layer, T, B, with_state)
 
 
+@pytest.mark.parametrize(("T", "B", "H"), [(75, 20, 40), (12, 10, 256), (9, 100, 128)])
+@pytest.mark.parametrize("name", LAYERS)
+def test_shapes_that_fill_no_tile_and_shapes_that_leave_the_caches(form, name, T, B, H):
+    torch.manual_seed(0)
+    compare(LAYERS[name](2, H), T, B)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -184,6 +191,19 @@ def test_a_second_derivative_is_refused_in_words():
     outputs = Stack([layer])(x_TBI)[0]
     with pytest.raises(RuntimeError, match=r"second derivative .* allowed: first derivatives"):
         torch.autograd.grad(outputs.sum(), x_TBI, create_graph=True)
+
+
+def test_columns_that_fill_up_a_tile_stay_zero_where_states_grow_without_bound(form):
+    """Three examples beside an empty column or more: infinity there would be NaN in the weights."""
+    layer = nn.RNN(1, 4, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(1e3 * torch.eye(4))
+        layer.bias_ih_l0.fill_(1.0)
+        layer.weight_ih_l0.fill_(-1e3)
+    outputs, _ = kernels.run(layer, torch.ones(60, 3, 1), None)
+    outputs.sum().backward()
+    assert not outputs.any(), "an input of 1 keeps the states of all three at 0"
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
 
 
 def test_outputs_can_not_be_changed_in_place():
