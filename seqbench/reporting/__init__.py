@@ -9,7 +9,7 @@ from seqbench import plugins
 from seqbench.analysis.study import Study
 from seqbench.errors import InputError
 from seqbench.reporting.blocks import Document, Part, Section
-from seqbench.reporting.words import count
+from seqbench.reporting.words import count, join
 from seqbench.results import Results
 from seqbench.results.reference import find
 from seqbench.results.together import by_problem
@@ -103,7 +103,8 @@ def document(study: Study, sections: Sequence[Section], up: str = "") -> Documen
         f"most {task.training.steps:,} training steps."
     )
     shown = [part for part in parts if part.blocks]
-    return Document(task.name, task.description, facts, shown, up)
+    title = join(study.results.parts) or task.name
+    return Document(title, task.description, facts, shown, up)
 
 
 def _bundled() -> list[Section]:

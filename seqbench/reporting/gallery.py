@@ -20,7 +20,7 @@ Made by `seqbench gallery {title}`, which reads the reports themselves. Each fol
 
 
 def gallery(folder: Path) -> Path:
-    """Write README.md into a folder of reports.
+    """Write README.md into a folder of reports; what is written by hand, notes.md, stands above.
 
     Returns:
         It.
@@ -35,7 +35,10 @@ def gallery(folder: Path) -> Path:
             "wrote"
         )
     title = folder.resolve().name
-    text = "\n".join([HEAD.format(title=title), *(line for one in found for line in _entry(one))])
+    notes = folder / "notes.md"
+    said = [notes.read_text(encoding="utf-8")] if notes.is_file() else []
+    entries = [line for one in found for line in _entry(one)]
+    text = "\n".join([HEAD.format(title=title), *said, *entries])
     target = folder / "README.md"
     write_atomically(target, lambda file: file.write_text(text, encoding="utf-8"))
     return target
@@ -50,7 +53,8 @@ def _entry(file: Path) -> Iterator[str]:
     name = file.parent.name
     text = file.read_text(encoding="utf-8").split("\n\n", 2)
     title, lead = text[0].removeprefix("# ").strip(), text[1] if len(text) > 1 else ""
-    yield from (f"## [{name}: {title}]({quote(name)}/report.md)", "", " ".join(lead.split()), "")
+    head = name if title in ("", name) else f"{name}: {title}"
+    yield from (f"## [{head}]({quote(name)}/report.md)", "", " ".join(lead.split()), "")
     for picture in PICTURES:
         if (file.parent / "figures" / f"{picture}.png").is_file():
             path = f"{quote(name)}/figures/{picture}.png"

@@ -27,7 +27,7 @@ class Story:
     """The flow at one length.
 
     Attributes:
-        length: the longest with records before training.
+        length: the longest with records before training, of as many cells as any length has.
         flow: cell, at ("start" or "end"), lag, s: medians over seeds.
         solves: the cells that at least half of the seeds solved it with.
         needs: the needed lags at this length.
@@ -45,10 +45,10 @@ def data(study: Study) -> Story | None:
     """None where no trial has a record before training."""
     shape = study.shape[study.shape["main_anchor"] & study.shape["s"].notna()]
     shape = shape[shape["at"] != ""]
-    starts = shape.loc[shape["at"] == "start", "length"]
+    starts = shape[shape["at"] == "start"].groupby("length")["cell"].nunique()
     if starts.empty:
         return None
-    length = int(starts.max())
+    length = int(starts[starts == starts.max()].index.max())
     here = shape[shape["length"] == length]
     flow = here.groupby(["cell", "at", "lag"], sort=False)["s"].median().reset_index()
     table = study.comparison[study.comparison["length"] == length]
