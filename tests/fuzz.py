@@ -1,6 +1,6 @@
 """Changes of a run's files, and what becomes of each when the run is opened.
 
-    python tests/results/fuzz.py [RUN]
+    python tests/fuzz.py [RUN]
 
 All mutations of a trial.json and single bits of a flow.parquet of a copy of RUN (default: one made
 by hand); prints how many were refused, made no difference, passed for other numbers, or ended in
@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import runs
 
 import seqbench
 from seqbench import InputError
@@ -107,9 +108,6 @@ def main(words):
         if words:
             run = Path(shutil.copytree(words[0], Path(there) / "run"))
         else:
-            sys.path.insert(0, str(Path(__file__).parents[1]))
-            import runs
-
             run = runs.write(Path(there), runs.whole((10,), 1, ["rnn"]), (10,), 1, '["rnn"]').path
         record = next((run / "trials").glob("*/trial.json"))
         table = record.with_name("flow.parquet")
