@@ -16,8 +16,9 @@ import torch
 from processes import descendants, wait_for
 
 import seqbench
+from seqbench import results
 from seqbench.card import task as cards
-from seqbench.results.checkpoints import FILE, seal
+from seqbench.results.checkpoints import FILE, seal, write_checkpoint
 from seqbench.sweep import run as sweep
 from seqbench.sweep import status
 
@@ -232,6 +233,15 @@ def test_a_checkpoint_that_does_not_fit_is_kept_beside_and_the_trial_starts_anew
         (aside,) = tmp_path.rglob(f"{FILE}.unfit-*")
         assert f"{aside.name}\n" in said
     same(done, seqbench.run(str(card), tmp_path / "undisturbed", overrides=NEVER, quiet=True))
+
+
+def test_status_says_where_a_trial_was_resumed_and_where_it_would_go_on(card, tmp_path):
+    task = cards.load(str(card))
+    results.write_task(tmp_path / "run", task)
+    (trial,) = task.trials()
+    write_checkpoint(tmp_path / "run", trial, seal(trial, 1040, b"", {}, [5, 12]))
+    said = "not finished: rnn T=8 seed 0, resumed at step 12, checkpoint at step 1,040"
+    assert said in status.lines(tmp_path / "run")
 
 
 def flipped(content, place):
