@@ -71,9 +71,10 @@ class ScoredLoss:
         term = (losses_SB * take(self.weights_TB[steps], pick)).sum()
         term.backward()
         self.total = self.total + term.detach()
+        if leaf.grad is None:
+            return None
         grad_tBH = torch.zeros_like(outputs_tBH)
-        if leaf.grad is not None:
-            grad_tBH[pick] = leaf.grad[:, 0] if isinstance(pick, tuple) else leaf.grad
+        grad_tBH[pick] = leaf.grad[:, 0] if isinstance(pick, tuple) else leaf.grad
         return grad_tBH
 
 
