@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,12 @@ class LearnedStart(nn.Module):
         with torch.no_grad():
             state = layer(torch.zeros(1, 1, input_size), None)[1]
         self.starts = nn.ParameterList(nn.Parameter(torch.zeros_like(x)) for x in flatten(state))
+
+    @property
+    def leave_out(self) -> Sequence[str]:
+        """What the cell leaves out of "all"."""
+        inner = getattr(self.layer, "cell", self.layer)
+        return tuple(getattr(inner, "leave_out", ()))
 
     def forward(self, x_TBI: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         if state is None:

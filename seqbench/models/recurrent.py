@@ -110,9 +110,10 @@ class TimeChain:
 
         Raises:
             ValueError: the layers can't be run, start from something else when they are given no
-                state, give other numbers when run twice, or let the examples of a batch mix.
+                state, give other numbers when run twice, change their inputs, or let the examples
+                of a batch mix.
         """
-        few = self.inputs[:LOOK]
+        few, before = self.inputs[:LOOK].clone(), self.inputs[:LOOK]
         with torch.no_grad():
             try:
                 first, again = self.run(few, None), self.run(few, None)
@@ -121,6 +122,11 @@ class TimeChain:
                 raise ValueError(self._can_not_run(error)) from error
             given = self.run(few, zeros)
             alone = self.run(few[:, :1], None)[0]
+        if not torch.equal(few, before) and not few.isnan().any():
+            raise ValueError(
+                "the cell changes its inputs in place (x.mul_, x[...] = ...), so that the next "
+                "call is given others: write x = x * a, or clone() first"
+            )
         if not _same_numbers(first, again):
             raise ValueError(
                 "the cell gives other numbers when it is run twice, in eval mode too (dropout, "

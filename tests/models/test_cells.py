@@ -9,6 +9,8 @@ from seqbench import InputError, plugins
 from seqbench.cells.gru import GRU
 from seqbench.cells.lstm import LSTM
 from seqbench.cells.rnn import RNN
+from seqbench.models.initial import learn_starts
+from seqbench.models.kinds import as_stack
 from seqbench.models.recurrent import Unroll, as_layer, build
 
 
@@ -165,3 +167,26 @@ def test_the_spectral_radius_of_an_rnn_can_be_set(radius):
 def test_a_spectral_radius_that_can_not_be_is_refused(radius):
     with pytest.raises(InputError, match="positive number"):
         RNN(2, 3, spectral_radius=radius)
+
+
+class HalvesItsInputs(nn.RNNCell):
+    def forward(self, x, state=None):
+        return super().forward(x.mul_(0.5), state)
+
+
+def test_inputs_that_are_changed_in_place_are_named_and_left_alone():
+    inputs_TBI = torch.randn(5, 3, 2)
+    before = inputs_TBI.clone()
+    with pytest.raises(ValueError, match="changes its inputs in place"):
+        as_stack(HalvesItsInputs(2, 4)).chain(inputs_TBI).start()
+    assert torch.equal(inputs_TBI, before)
+
+
+def test_a_part_left_out_of_cells_with_learned_starts_stays_out():
+    torch.manual_seed(0)
+    sizes = {"input_size": 2, "hidden_size": 4, "output_size": 1}
+    model = build(LSTM, **sizes, leave_out=["c"])
+    learn_starts(model)
+    parts = {part.name: part.in_all for part in model.chain(torch.randn(5, 3, 2)).parts()}
+    assert parts["h"]
+    assert not parts["c"]
