@@ -11,7 +11,7 @@ from seqbench.errors import InputError
 from seqbench.reporting.blocks import Document, Part, Section
 from seqbench.reporting.words import count, join
 from seqbench.results import Results
-from seqbench.results.reference import find
+from seqbench.results.reference import FOLDER, find
 from seqbench.results.together import by_problem
 
 __all__ = ["report"]
@@ -50,8 +50,7 @@ def report(
         )
     shown = [*_bundled(), *map(_section, sections)]
     opened = [run if isinstance(run, Results) else find(run) for run in given]
-    first = opened[0].path if len(opened) == 1 else opened[0].path.parent
-    folder = Path(out) if out is not None else first / "report"
+    folder = Path(out) if out is not None else _beside(opened)
     if out is None and folder.is_symlink():
         from seqbench.reporting.write import no_link
 
@@ -64,6 +63,14 @@ def report(
             f"--out {folder}: can't be written: {error.strerror or error}\n"
             "allowed: a folder that you may write to"
         ) from None
+
+
+def _beside(runs: Sequence[Results]) -> Path:
+    """Where a report goes that nobody said a folder for: never into the installed package."""
+    own = [run.path for run in runs if run.path.parent != FOLDER]
+    if not own:
+        return Path("runs") / runs[0].task.name / "report"
+    return (own[0] if len(runs) == 1 else own[0].parent) / "report"
 
 
 def _write(

@@ -53,6 +53,12 @@ def test_the_bundled_references_are_whole_runs_of_bundled_tasks():
     assert sum(file.stat().st_size for file in files) < MOST
 
 
+def test_a_report_of_a_reference_alone_does_not_go_into_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = seqbench.report("quickstart")
+    assert page.resolve() == tmp_path / "runs" / "quickstart" / "report" / "index.html"
+
+
 def test_what_is_neither_a_run_nor_a_reference_is_said(tmp_path):
     with pytest.raises(seqbench.InputError, match=r"or a reference: .*quickstart"):
         reference.find(tmp_path / "nothing")
