@@ -93,6 +93,12 @@ def factors(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def unit(results: Results) -> str:
+    """What lags count: "layers" where all cells are chains of layers, else "steps"."""
+    deep = _chains(results)
+    return "layers" if all(cell.label in deep for cell in results.task.cells) else "steps"
+
+
 def _chains(results: Results) -> dict[str, bool]:
     """Cells that are chains of layers, by what their trials say -> whether it is the bundled one,
     whose options are known."""

@@ -6,7 +6,16 @@ from functools import cached_property
 
 import pandas as pd
 
-from seqbench.analysis import comparison, falling, opening, rates, readings, shapes, statistics
+from seqbench.analysis import (
+    comparison,
+    depth,
+    falling,
+    opening,
+    rates,
+    readings,
+    shapes,
+    statistics,
+)
 from seqbench.results import Results
 
 
@@ -25,6 +34,11 @@ class Study:
     def labels(self) -> list[str]:
         """The cells, in the card's order."""
         return [cell.label for cell in self.task.cells]
+
+    @cached_property
+    def unit(self) -> str:
+        """What lags count, "steps" or "layers": see `depth.unit`."""
+        return depth.unit(self.results)
 
     @cached_property
     def shape(self) -> pd.DataFrame:

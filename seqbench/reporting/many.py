@@ -28,11 +28,13 @@ SOLVED = (
 )
 
 
-def draw_flow(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> Figure:
+def draw_flow(
+    shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str], unit: str = "steps"
+) -> Figure:
     """S(k) at the longest length, a panel a cell.
 
     Args:
-        shape, needs, labels: as for sections.flow.draw.
+        shape, needs, labels, unit: as for sections.flow.draw.
     """
     length = shape["length"].max()
     here = shape[(shape["length"] == length) & (shape["at"] != "")]
@@ -51,7 +53,7 @@ def draw_flow(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> Fi
         ax.set_ylim(FLOOR, 1)
         ax.set_title(style.wrapped(cell, 34), fontsize=7.5)
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    style.label_edges(figure, axes, "lag k: steps back from the anchor", ["S(k), decades"])
+    style.label_edges(figure, axes, f"lag k: {unit} back from the anchor", ["S(k), decades"])
     return figure
 
 

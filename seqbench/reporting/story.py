@@ -32,6 +32,7 @@ class Story:
         solves: the cells that at least half of the seeds solved it with.
         needs: the needed lags at this length.
         reference: what the flow is relative to, in words.
+        unit: what lags count, "steps" or "layers".
     """
 
     length: int
@@ -39,6 +40,7 @@ class Story:
     solves: frozenset[str]
     needs: pd.DataFrame
     reference: str
+    unit: str = "steps"
 
 
 def data(study: Study) -> Story | None:
@@ -54,12 +56,12 @@ def data(study: Study) -> Story | None:
     table = study.comparison[study.comparison["length"] == length]
     solves = table.loc[2 * table["solved"] >= table["seeds"].clip(lower=1), "cell"]
     needs = study.needs[study.needs["length"] == length]
-    return Story(length, flow, frozenset(solves), needs, reference(study.results))
+    return Story(length, flow, frozenset(solves), needs, reference(study.results), study.unit)
 
 
 def title(told: Story) -> str:
     """Above the figure."""
-    return f"How much of the gradient arrives from k steps back, T = {told.length}"
+    return f"How much of the gradient arrives from k {told.unit} back, T = {told.length}"
 
 
 def caption(told: Story) -> str:
@@ -103,7 +105,7 @@ def draw(told: Story, labels: list[str]) -> Figure:
         if at == "end" and len(cells) <= FEW:
             style.end_labels(ax, ends, looks)
     axes[0].set_ylabel("decades")
-    figure.supxlabel("k: steps back from the answer", fontsize=8.5)
+    figure.supxlabel(f"k: {told.unit} back from the answer", fontsize=8.5)
     if len(cells) > FEW:
         style.legend(
             figure,

@@ -11,7 +11,9 @@ from seqbench.analysis import depth
 from seqbench.analysis.mean_field import gradient_factor
 from seqbench.analysis.study import Study
 from seqbench.cells.dense import Dense
+from seqbench.reporting.blocks import Figure
 from seqbench.reporting.sections.depth import Depth
+from seqbench.reporting.sections.matrix import Matrix
 
 CARD = """
 name = "deep"
@@ -153,3 +155,11 @@ def test_the_report_says_that_a_batch_norms_flow_is_of_the_summed_loss(run):
     assert [type(block).__name__ for block in blocks].count("Table") == 3
     figure = next(block for block in blocks if type(block).__name__ == "Figure")
     assert len(figure.draw().axes) >= 4
+
+
+def test_a_page_about_depth_counts_layers_and_shows_no_line_of_time(run):
+    study = Study(run)
+    assert study.unit == "layers"
+    titles = [block.title for block in Matrix().blocks(study) if isinstance(block, Figure)]
+    assert len(titles) == 1
+    assert "k layers back" in titles[0]

@@ -22,7 +22,7 @@ from seqbench.reporting.style import GREY
 FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
 CAPTION = (
-    "S(k): how many decades less of the gradient arrives k steps back than at {reference}. Thick: "
+    "S(k): how many decades less of the gradient arrives k {unit} back than at {reference}. Thick: "
     "median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed. Trials that "
     "were solved and trials whose budget ran out are drawn apart. Shaded: the lags that the "
     "problem needs, from the smallest to the largest over the probe; triangles: their medians. "
@@ -45,10 +45,13 @@ class Flow:
         if shape.empty:
             return files
         several = len(study.labels) > many.MANY
-        plot = partial(many.draw_flow if several else draw, shape, study.needs, study.labels)
+        how = many.draw_flow if several else draw
+        plot = partial(how, shape, study.needs, study.labels, study.unit)
         facts = {"length": shape["length"].max(), "reference": study.labels[0]}
         at = shapes.reference(study.results)
-        caption = many.FLOW.format(**facts) if several else CAPTION.format(reference=at)
+        caption = (
+            many.FLOW.format(**facts) if several else CAPTION.format(reference=at, unit=study.unit)
+        )
         return [Figure("flow", self.title, caption, plot), *files]
 
 
@@ -58,13 +61,16 @@ def data(study: Study) -> pd.DataFrame:
     return shape.merge(study.results.trials[[*shapes.TRIAL, "status"]], on=shapes.TRIAL)
 
 
-def draw(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> mpl.Figure:
+def draw(
+    shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str], unit: str = "steps"
+) -> mpl.Figure:
     """A column a length: the start above, the end below.
 
     Args:
         shape: from `data`.
         needs: from `shapes.needed_lags`.
         labels: the cells, in the card's order.
+        unit: what lags count.
     """
     lengths, looks = sorted(shape["length"].unique()), style.looks(labels)
     figure, axes = style.panels(len(lengths), 2)
@@ -81,7 +87,7 @@ def draw(shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str]) -> mpl.Fig
                 )
             ax.set_title(f"T = {length}, {told}")
         _limit(start, end, here)
-    style.label_edges(figure, axes, "lag k: steps back from the anchor", ["S(k), decades"] * 2)
+    style.label_edges(figure, axes, f"lag k: {unit} back from the anchor", ["S(k), decades"] * 2)
     style.legend(figure, _flow_legend(shape, looks))
     return figure
 

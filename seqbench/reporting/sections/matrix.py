@@ -46,7 +46,7 @@ class Matrix:
             plot = partial(story.draw, told, study.labels)
             yield Figure("story", story.title(told), story.caption(told), plot)
         needs = study.needs
-        if not needs.empty:
+        if not needs.empty and study.unit == "steps":  # in depth all is shown at once
             longest = needs[needs["length"] == needs["length"].max()]
             plot = partial(story.draw_problem, longest)
             yield Figure("problem", "What the problem asks", story.problem_caption(longest), plot)

@@ -19,7 +19,7 @@ MANY = 6  # cells; more are not all named in a sentence
 MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
 HOW_TO_READ = (
     "T is the length of the problem. The output flow S(k) says how strongly "
-    "the answer depends on the state k steps earlier (the lag), as a power of ten relative to "
+    "the answer depends on the state k {unit} earlier (the lag), as a power of ten relative to "
     "{reference}: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
     "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
     "the answer needs. The flow counts as open where at least a thousandth arrives from there. "
@@ -36,7 +36,7 @@ class Seen:
         """Sentences, and the words they use."""
         told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
         sentences = told + intervention_sentences(study)
-        how = HOW_TO_READ.format(reference=reference(study.results))
+        how = HOW_TO_READ.format(reference=reference(study.results), unit=study.unit)
         words = Fold("The words of this page", [Text([how], "note")])
         return [Text(sentences, "numbered"), words]
 
