@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from seqbench.results import Results
     from seqbench.sweep.plan import Plan
+    from seqbench.sweep.run import Means
 
 MOST_NARROW = 20  # columns of a terminal that lines are fitted to
 UNDER = 16  # what a check says stands in this column
@@ -145,6 +146,12 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="i/n: the i-th of n equal parts of the trials.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, for its workers.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Event files for TensorBoard.")
+    ] = None,
 ) -> None:
     """Run a task, or what is missing of it; then print the comparison table."""
     from seqbench.reporting import terminal
@@ -161,11 +168,11 @@ def run(
         overrides=_settings(settings or []),
         shard=plan.shard(shard) if shard else None,
     )
-    sweep.check_device(device)
+    means = sweep.Means(workers, device, timeout, dask, tensorboard).checked()
     if dry_run:
-        _show_plan(planned, workers, device)
+        _show_plan(planned, means)
         return
-    results = _carry_out(planned, workers, device, timeout)
+    results = _carry_out(planned, means)
     terminal.print_comparison(results)
     print(f"\nnext: seqbench report {planned.path}")
     _check_results(planned, results)
@@ -198,28 +205,27 @@ def compare(
     from seqbench.results.reference import find
     from seqbench.results.together import together
     from seqbench.sweep import plan
+    from seqbench.sweep import run as sweep
 
     reference = find(to)
     folder = out or Path("runs") / f"to-{Path(to).name}"
     wanted = _numbers("--lengths", lengths)
     planned = plan.plan(reference.task, folder, cells=[*cells], lengths=wanted, seeds=seeds)
-    results = _carry_out(planned, workers)
+    results = _carry_out(planned, sweep.Means(workers))
     both = together({folder.name: results, reference.name: reference})
     terminal.print_comparison(both)
     print(write(both, folder / "report"))
     _check_results(planned, results)
 
 
-def _carry_out(
-    planned: Plan, workers: int | None, device: str = "cpu", timeout: float | None = None
-) -> Results:
+def _carry_out(planned: Plan, means: Means) -> Results:
     """Run what is missing; whoever interrupts it is told how to go on."""
     from seqbench.sweep import run as sweep
 
     _say_what_is_imported(planned)
     _say_what_is_finished(planned)
     try:
-        return sweep.carry_out(planned, workers=workers, device=device, timeout=timeout)
+        return sweep.carry_out(planned, means)
     except _Stopped as how:
         kept = f"{_finished(planned)} trials are finished and kept"
         raise _Stopped(how.number, f"; {kept}, the same command runs the rest") from None
@@ -582,17 +588,15 @@ def _settings(
     return changes
 
 
-def _show_plan(planned: Plan, workers: int | None, device: str) -> None:
+def _show_plan(planned: Plan, means: Means) -> None:
     from seqbench.sweep import timing
     from seqbench.sweep.progress import duration, name
-    from seqbench.sweep.run import at_a_time, check_workers
 
-    check_workers(workers)
     phases = timing.phases(planned)
     missing = [trial for phase in phases for trial in phase.missing]
-    at_once = at_a_time(workers, missing)
+    at_once = means.at_a_time(missing)
     _busy("timing a few steps, an evaluation and a record of each cell and length")
-    costs = timing.costs(missing, at_once, device)
+    costs = {} if means.dask else timing.costs(missing, at_once, means.device)
     for phase in phases:
         total, count = len(phase.task.trials()), len(phase.missing)
         counts = f"{total} trials, {total - count} finished, {count} to run"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqbench.analysis.statistics import median
@@ -28,7 +31,11 @@ def at_budgets(results: Results) -> pd.DataFrame:
     """
     budget = results.task.training.steps
     done = results.trials[results.trials["status"].isin(FINISHED)]
-    curves = dict(list(results.curves.groupby(["cell", "length", "seed"])))
+    ordered = results.curves.sort_values("step")
+    curves = {
+        key: [curve[name].to_numpy() for name in ("step", "loss", "score")]
+        for key, curve in ordered.groupby(["cell", "length", "seed"])
+    }
     by_sequences = results.task.training.right_in_a_row > 0
     rows = []
     for (cell, length), group in done.groupby(["cell", "length"], sort=False):
@@ -57,18 +64,24 @@ def at_budgets(results: Results) -> pd.DataFrame:
 
 
 def _shown(
-    curve: pd.DataFrame, trial: Any, steps: int, by_sequences: bool
+    curve: Sequence[np.ndarray], trial: Any, steps: int, by_sequences: bool
 ) -> tuple[bool, float, float]:
-    """Solved, loss over the baseline, score: of one trial, after so many steps."""
-    curve = curve.sort_values("step")
-    until = curve[curve["step"] <= steps]
-    last = until.tail(IN_A_ROW)
+    """Solved, loss over the baseline, score: of one trial, after so many steps.
+
+    Args:
+        curve: the steps of its evaluations, ascending, losses, scores.
+    """
+    step, loss, score = (column[: np.searchsorted(curve[0], steps, "right")] for column in curve)
     solved = False
     if pd.notna(trial.solved_at):
         needed = 1 if by_sequences else IN_A_ROW
-        solved = int((until["step"] >= trial.solved_at).sum()) >= needed
-    loss = last["loss"].mean(skipna=False) / trial.baseline
-    return solved, float(loss), float(last["score"].mean(skipna=False))
+        solved = int((step >= trial.solved_at).sum()) >= needed
+    return solved, _mean(loss) / trial.baseline, _mean(score)
+
+
+def _mean(values: np.ndarray) -> float:
+    last = values[-IN_A_ROW:]
+    return float(last.mean()) if len(last) else math.nan
 
 
 def still_moving(table: pd.DataFrame) -> pd.DataFrame:

@@ -124,11 +124,22 @@ def from_rows(rows: pd.DataFrame, examples: int) -> Curve:
         examples: how many sequences each row summarises.
     """
     rows = rows.sort_values("lag")
-    level = rows["log10_norm"].to_numpy(float)
-    zeros = rows["n_zero"].to_numpy() / examples
-    s = np.where(zeros > MANY_ZEROS, np.nan, level)
+    return relative(rows["lag"].to_numpy(), levels(rows, examples))
+
+
+def levels(rows: pd.DataFrame, examples: int | pd.Series) -> np.ndarray:
+    """log10 of the flow in each row; NaN and -inf as `from_rows` says.
+
+    Args:
+        examples: how many sequences a row summarises, or each row.
+    """
+    zeros = (rows["n_zero"] / examples).to_numpy()
+    s = np.where(zeros > MANY_ZEROS, np.nan, rows["log10_norm"].to_numpy(float))
     s = np.where(zeros > MOST_ZEROS, -np.inf, s)
-    s = np.where(rows["n_nonfinite"].to_numpy() > 0, np.nan, s)
-    lags = rows["lag"].to_numpy()
+    return np.where(rows["n_nonfinite"].to_numpy() > 0, np.nan, s)
+
+
+def relative(lags: np.ndarray, s: np.ndarray) -> Curve:
+    """The curve of levels at ascending lags, of which the first is to be finite."""
     start = s[0] if len(s) and lags[0] <= 1 else np.nan
     return Curve(lags, s - start if np.isfinite(start) else np.full_like(s, np.nan))

@@ -61,19 +61,24 @@ def opening(results: Results, offs: pd.DataFrame) -> pd.DataFrame:
         record up to above_at and the first from fell_at on, with S there; category. NaN: never.
     """
     needs, rows = longest_needs(results), []
-    levels = dict(list(offs[offs["main_anchor"]].groupby(TRIAL)))
-    losses = dict(list(results.curves.groupby(TRIAL)))
+    levels = _by_step(offs[offs["main_anchor"]], "at_needed")
+    losses = _by_step(results.curves, "loss")
     for trial in results.trials.itertuples():
         key = (trial.cell, trial.length, trial.seed)
         if key not in levels or key not in losses:
             continue
-        level = levels[key].set_index("step")["at_needed"].sort_index()
-        loss = losses[key].set_index("step")["loss"].sort_index()
+        level, loss = levels[key], losses[key]
         found = _look(level, *fall(loss, trial.baseline))
         found |= _early(level, EARLY * results.task.training.steps)
         needed = {"needed_lag": needs.get(trial.length, np.nan)}
         rows.append(dict(zip(TRIAL, key, strict=True)) | needed | found)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _by_step(table: pd.DataFrame, name: str) -> dict[tuple, pd.Series]:
+    """Each trial's values of a column, by its training steps."""
+    whole = table.sort_values("step", kind="stable").set_index("step")
+    return dict(list(whole.groupby(TRIAL)[name]))
 
 
 def fall(loss: pd.Series, baseline: float) -> tuple[float, float]:

@@ -139,12 +139,14 @@ def moments(rows: pd.DataFrame) -> np.ndarray:
 
 def trial_curves(results: Results) -> dict[tuple, Curve]:
     """(cell, length, seed, anchor, step) -> its Curve."""
-    rows = output_flow(results)
-    wanted = [*KEY, "lag", "log10_norm", "n_zero", "n_nonfinite", "examples"]
-    return {
-        key: curve.from_rows(group, int(group["examples"].iloc[0]))
-        for key, group in rows[wanted].groupby(KEY, sort=True)
-    }
+    rows = output_flow(results).sort_values([*KEY, "lag"])
+    if rows.empty:
+        return {}
+    lags, levels = rows["lag"].to_numpy(), curve.levels(rows, rows["examples"])
+    sizes = rows.groupby(KEY, sort=True).size()  # in the order of the rows
+    ends = np.cumsum(sizes.to_numpy())[:-1]
+    parts = zip(np.split(lags, ends), np.split(levels, ends), strict=True)
+    return {key: curve.relative(*part) for key, part in zip(sizes.index, parts, strict=True)}
 
 
 def read_offs(results: Results) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from seqbench.card.tables import Cell
 from seqbench.card.task import Task
 from seqbench.errors import InputError
 from seqbench.results import Results
+from seqbench.results.shards import merged
 
 TABLES = ("trials", "curves", "flow", "diagnostics", "lengths")
 
@@ -27,12 +28,14 @@ def names(runs: Sequence[Results]) -> list[str]:
 
 
 def by_problem(runs: Sequence[Results]) -> dict[str, Results]:
-    """The runs of each problem (name and options) as one, in the order of the first of each.
+    """The runs of each problem (name and options) as one, in the order of the first of each; shards
+    of one task are one run.
 
     Returns:
         The names of the runs, joined by "+" -> the run, or several `together`.
     """
     problems: dict[str, dict[str, Results]] = {}
+    runs = merged(runs)
     for name, run in zip(names(runs), runs, strict=True):
         problems.setdefault(_problem(run), {})[name] = run
     return {"+".join(group): together(group) for group in problems.values()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from seqbench.results.checkpoints import (
     set_checkpoint_aside,
     write_checkpoint,
 )
-from seqbench.sweep import timing, tuning
+from seqbench.sweep import timing, tuning, watching
 from seqbench.sweep.claims import Claims
 from seqbench.sweep.executors import (
     Event,
@@ -35,6 +36,7 @@ from seqbench.sweep.executors import (
     Saved,
     Started,
     Stepped,
+    cluster,
 )
 from seqbench.sweep.executors.here import Here
 from seqbench.sweep.executors.processes import Processes, can_start, cores
@@ -59,6 +61,8 @@ def run(
     device: str = "cpu",
     quiet: bool = False,
     timeout: float | None = None,
+    dask: str | None = None,
+    tensorboard: str | Path | None = None,
 ) -> results.Results:
     """Run a task, or what is missing of it.
 
@@ -74,6 +78,8 @@ def run(
         device: "cpu", "cuda", or "auto" (cuda where there is one).
         quiet: show no progress.
         timeout: seconds after which a trial is ended as an error; default never.
+        dask: address of a Dask scheduler whose workers run the trials; default this machine.
+        tensorboard: folder for TensorBoard's event files; default none.
 
     Returns:
         The run, opened.
@@ -84,50 +90,87 @@ def run(
     planned = plan(
         task, out, cells=cells, lengths=lengths, seeds=seeds, steps=steps, overrides=overrides
     )
-    return carry_out(planned, workers=workers, device=device, quiet=quiet, timeout=timeout)
+    means = Means(workers, device, timeout, dask, Path(tensorboard) if tensorboard else None)
+    return carry_out(planned, means, quiet=quiet)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What trials are run with.
+
+    Attributes:
+        workers: how many at a time; None: one a core.
+        device: "cpu", "cuda", or "auto": cuda where there is one.
+        timeout: seconds after which a trial is ended as an error; None: never.
+        dask: address of a Dask scheduler; None: this machine.
+        tensorboard: folder for TensorBoard's event files; None: none are written.
+    """
+
+    workers: int | None = None
+    device: str = "cpu"
+    timeout: float | None = None
+    dask: str | None = None
+    tensorboard: Path | None = None
+
+    def at_a_time(self, trials: Sequence[Trial]) -> int:
+        """How many of these trials are run at a time."""
+        room = cluster.room(self.dask, self.device) if self.dask else cores()
+        most = min(self.workers or room, room) if self.dask else self.workers or room
+        return max(1, min(most, len(trials)))
+
+    def checked(self) -> Means:
+        """The same with the device that "auto" stands for.
+
+        Raises:
+            InputError: no such device here, or less than one worker.
+        """
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"--workers {self.workers}\nallowed: 1 or more")
+        if self.dask and self.device == "auto":
+            raise InputError("--device auto with --dask\nallowed: cpu, cuda")
+        if self.tensorboard:
+            watching.check_tensorboard(self.tensorboard)
+        device = self.device if self.dask else check_device(self.device)
+        return replace(self, device=device)
 
 
 def carry_out(
     planned: Plan,
+    means: Means = Means(),
     *,
-    workers: int | None = None,
-    device: str = "cpu",
     quiet: bool = False,
-    timeout: float | None = None,
     costs: Mapping[str, Cost] | None = None,
 ) -> results.Results:
     """Run what a plan says is missing, learning rates first, and open the run.
 
     Args:
-        timeout: seconds after which a trial is ended as an error; None: never.
         costs: what kinds of trials cost, where that was timed before.
 
     Raises:
         InputError: no such device, or the folder can't be written.
         KeyboardInterrupt: passes through once the workers are stopped; what is finished is kept.
     """
-    device = check_device(device)
-    check_workers(workers)
+    means = means.checked()
     if costs is None:
-        costs = {} if quiet else forecast_costs(planned, workers, device)
+        costs = {} if quiet or means.dask else forecast_costs(planned, means)
     if planned.first:
-        best = choose_rates(planned, workers, timeout, device, quiet, costs)
+        best = choose_rates(planned, means, quiet, costs)
         planned = lay_out(planned.path, tuning.with_rates(planned.task, best), planned.shard)
     for fault in planned.damaged:
         say(f"{str(fault).splitlines()[0]}; the trial is run again, its files are kept beside it")
     if planned.missing or results.read_task(planned.path) != planned.stored:
         with writing(planned.path):
-            _run_missing(planned, workers, timeout, device, quiet, costs)
+            _run_missing(planned, means, quiet, costs)
     return results.load(planned.path, pack=True)
 
 
-def forecast_costs(planned: Plan, workers: int | None, device: str) -> dict[str, Cost]:
+def forecast_costs(planned: Plan, means: Means) -> dict[str, Cost]:
     """What kinds of trials cost, of those that are worth the time to find out; says what comes of
     it."""
     missing = [trial for phase in timing.phases(planned) for trial in phase.missing]
-    at_once = at_a_time(workers, missing)
+    at_once = means.at_a_time(missing)
     worth = [trial for trial in missing if trial.training.steps >= WORTH]
-    found = timing.costs(worth, at_once, device)
+    found = timing.costs(worth, at_once, means.device)
     if found:
         for line in timing.lines(planned, found, at_once):
             say(line)
@@ -135,12 +178,7 @@ def forecast_costs(planned: Plan, workers: int | None, device: str) -> dict[str,
 
 
 def choose_rates(
-    planned: Plan,
-    workers: int | None,
-    timeout: float | None,
-    device: str,
-    quiet: bool,
-    costs: Mapping[str, Cost],
+    planned: Plan, means: Means, quiet: bool, costs: Mapping[str, Cost]
 ) -> dict[str, float]:
     """Run the grid of learning rates, wider where the best one lies at its edge: cell -> rate."""
     first, told = planned.first, "first the learning rates"
@@ -150,9 +188,7 @@ def choose_rates(
             tried = ", ".join(f"{rate:g}" for rate in values)
             count = len(first.missing)
             say(f"{told}, of {tried}: {count} trials")
-        opened = carry_out(
-            first, workers=workers, device=device, quiet=quiet, timeout=timeout, costs=costs
-        )
+        opened = carry_out(first, means, quiet=quiet, costs=costs)
         found = rates.table(opened)
         wider = tuning.widened(planned.task, found)
         first = lay_out(planned.path / results.TUNING, wider) if wider else None
@@ -173,26 +209,22 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _run_missing(
-    planned: Plan,
-    workers: int | None,
-    timeout: float | None,
-    device: str,
-    quiet: bool,
-    costs: Mapping[str, Cost],
-) -> None:
+def _run_missing(planned: Plan, means: Means, quiet: bool, costs: Mapping[str, Cost]) -> None:
     planned.path.mkdir(parents=True, exist_ok=True)
     with Claims(planned.path) as claims:
         make_folder(planned, claims)
         drop_leftovers(planned.path, planned.task.trials())
         missing = planned.missing
-        forecast = Forecast(missing, costs, at_a_time(workers, missing))
+        forecast = Forecast(missing, costs, means.at_a_time(missing))
         with display(forecast, quiet) as shown:
             while missing:
                 elsewhere: list[Trial] = []
-                for executor, trials in executors(missing, workers, timeout):
-                    jobs = _claimed(planned.path, trials, claims, device, shown, elsewhere)
-                    _watch(executor.run(jobs), planned.path, claims, shown)
+                for executor, trials in executors(missing, means):
+                    jobs = _claimed(planned.path, trials, claims, means.device, shown, elsewhere)
+                    events = executor.run(jobs)
+                    if means.tensorboard:
+                        events = watching.recorded(events, means.tensorboard)
+                    _watch(events, planned.path, claims, shown)
                 missing = elsewhere
                 if missing:
                     shown.wait(len(missing))
@@ -281,17 +313,6 @@ def check_device(device: str) -> str:
     return "cpu"
 
 
-def check_workers(workers: int | None) -> None:
-    """Raises InputError for less than one worker."""
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}\nallowed: 1 or more")
-
-
-def at_a_time(workers: int | None, trials: Sequence[Trial]) -> int:
-    """How many of these trials are run at a time."""
-    return max(1, min(workers or cores(), len(trials)))
-
-
 def make_folder(planned: Plan, claims: Claims) -> None:
     """Write the run's task.toml, which also shows that the folder can be written."""
     with claims.task():
@@ -303,16 +324,16 @@ def make_folder(planned: Plan, claims: Claims) -> None:
     (planned.path / "trials").mkdir(exist_ok=True)
 
 
-def executors(
-    trials: Sequence[Trial], workers: int | None, timeout: float | None
-) -> Iterator[tuple[Executor, list[Trial]]]:
+def executors(trials: Sequence[Trial], means: Means) -> Iterator[tuple[Executor, list[Trial]]]:
     """Who runs what: cells that were given as classes are known to this process alone."""
     here: list[Trial] = []
     away: list[Trial] = []
     for trial in trials:
-        given = isinstance(trial.cell.source, type) or not can_start()
+        given = isinstance(trial.cell.source, type) or not (means.dask or can_start())
         (here if given else away).append(trial)
-    if away:
-        yield Processes(at_a_time(workers, away), timeout), away
+    if away and means.dask:
+        yield cluster.Cluster(means.dask, means.workers, means.timeout), away
+    elif away:
+        yield Processes(means.at_a_time(away), means.timeout), away
     if here:
         yield Here(), here

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pandas as pd
+from families import family
 
 import seqbench
 from seqbench.sweep import status
@@ -31,18 +32,6 @@ every = 50
 boundaries = 2
 """
 VICTIMS = [*13 * ["a worker"], *3 * ["the server"], *4 * ["all"]]
-
-
-def family(pid):
-    """A process and all that it has started, oldest first: the command, its server, workers."""
-    found = [pid]
-    for member in found:
-        try:
-            with open(f"/proc/{member}/task/{member}/children") as file:
-                found += map(int, file.read().split())
-        except OSError:
-            continue
-    return found
 
 
 def kill(pid, victim, draws):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from seqbench.sweep.executors import Event, Finished, Job, Saved, Started
 from seqbench.sweep.executors.child import Child
 from seqbench.sweep.worker import heard, request
 
+LOOK = 1.0  # seconds
 TRIES = 2  # a worker that dies costs its trial one more
 
 
@@ -35,12 +36,17 @@ class Processes:
         count: how many at a time.
         timeout: seconds after which a trial is ended as an error; None: never.
         function: what they do; takes the request of a job, its last message has "record".
+        wanted: asked every second: whether to go on; None: to the end.
     """
 
     def __init__(
-        self, count: int, timeout: float | None = None, function: str = "seqbench.sweep.worker:work"
+        self,
+        count: int,
+        timeout: float | None = None,
+        function: str = "seqbench.sweep.worker:work",
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
-        self.count, self.timeout, self.function = count, timeout, function
+        self.count, self.timeout, self.function, self.wanted = count, timeout, function, wanted
         self.attempts: list[_Attempt] = []
         self.selector = selectors.DefaultSelector()
 
@@ -48,7 +54,7 @@ class Processes:
         """See `Executor.run`."""
         waiting = iter(jobs)
         try:
-            while True:
+            while self.wanted is None or self.wanted():
                 while len(self.attempts) < self.count and (job := next(waiting, None)):
                     self._start(job, 1)
                     yield Started(job)
@@ -78,8 +84,10 @@ class Processes:
     def _listen(self) -> Iterator[Event]:
         """Wait for what the workers say, or for the first deadline."""
         first = min(attempt.deadline for attempt in self.attempts)
-        patience = None if first == float("inf") else max(0.0, first - time.monotonic())
-        for key, _ in self.selector.select(patience):
+        patience = max(0.0, first - time.monotonic())
+        if self.wanted:
+            patience = min(patience, LOOK)
+        for key, _ in self.selector.select(None if patience == float("inf") else patience):
             attempt, read = key.data
             if attempt.child.ended is None:
                 for message in read():
@@ -104,15 +112,16 @@ class Processes:
         if attempt.last is not None:
             yield attempt.last
         elif late:
-            yield _failed(attempt.job, f"no result after {self.timeout:g} s (--timeout)")
+            yield failed(attempt.job, f"no result after {self.timeout:g} s (--timeout)")
         elif attempt.number < TRIES:
             self._start(attempt.job, attempt.number + 1)
         else:
             how = attempt.child.ended or "its worker ended without a result"
-            yield _failed(attempt.job, f"{how} (tried {attempt.number} times)")
+            yield failed(attempt.job, f"{how} (tried {attempt.number} times)")
 
 
-def _failed(job: Job, error: str) -> Finished:
+def failed(job: Job, error: str) -> Finished:
+    """What a job leaves behind whose worker left nothing."""
     record: dict[str, Any] = {"summary": {"status": "error", "error": error}}
     return Finished(job, record | {"versions": provenance.versions()}, by_itself=False)
 
