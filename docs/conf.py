@@ -43,6 +43,7 @@ docs/depth
 docs/reports
 docs/results-format
 docs/reliability
+docs/clusters
 docs/api
 ```
 

@@ -84,7 +84,7 @@ def read_record(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Damaged(file, f"{where}: {first['msg']}") from None
-    if number == SCHEMA and record.get(CHECKSUM, checksum(record)) != checksum(record):
+    if number == SCHEMA and CHECKSUM in record and record[CHECKSUM] != checksum(record):
         raise Damaged(file, "it does not say what was written")
     return record
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqbench.results.files import write_atomically
+from seqbench.results.files import remove_strays, write_atomically
 
 FOLDER = "packed"
 TOGETHER = 256  # trials in a row group
@@ -129,6 +129,7 @@ def write(run: Path, name: str, files: Iterable[tuple[Path, State, pa.Table]]) -
     """
     target = run / FOLDER / f"{name}.parquet"
     target.parent.mkdir(exist_ok=True)
+    remove_strays(target.parent)  # who is writing the same there gives up
     write_atomically(target, partial(_write, files=files))
 
 

@@ -35,9 +35,8 @@ def _belongs(run: Results, group: Sequence[Results]) -> bool:
 
 
 def _merged(group: Sequence[Results]) -> Results:
-    first, records = group[0], {}
-    for run in group:
-        records |= run.records
+    first = group[0]
+    records = {folder: record for run in group for folder, record in run.records.items()}
     task, trials = first.task, first.task.trials()
     return Results(
         path=first.path,
