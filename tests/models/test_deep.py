@@ -224,7 +224,7 @@ def test_a_card_in_depth_runs_from_end_to_end(tmp_path):
     deep = results.flow[results.flow.length == 3]
     assert sorted(deep.lag.unique()) == [0, 1, 2, 3]
     speed = results.diagnostics[results.diagnostics.length == 3]
-    assert sorted(speed["index"].unique()) == [1, 2, 3]
+    assert sorted(speed["index"].unique()) == [1, 2, 3, 4]  # the output layer last
     assert sorted(speed.step.unique()) == [0, 1, 2]
     assert (tmp_path / "trials").is_dir()
 
