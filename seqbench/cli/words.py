@@ -1,0 +1,66 @@
+"""What commands read and say: options in, lines out."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from contextlib import suppress
+from typing import Any
+
+from seqbench.errors import InputError, printable
+
+MOST_NARROW = 20  # columns of a terminal that lines are fitted to
+
+
+def fitted(line: str, indent: int) -> str:
+    """A line, in as many as a terminal needs for it, all but the first of them indented; where
+    there is no terminal, as it is."""
+    if not sys.stdout.isatty():
+        return line
+    width = max(MOST_NARROW, shutil.get_terminal_size().columns)
+    if len(line) <= width:
+        return line
+    under = " " * min(max(indent, len(line) - len(line.lstrip())), width // 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=under, break_on_hyphens=False, drop_whitespace=True
+    )
+
+
+def say(line: str) -> None:
+    """What is going on, apart from what was asked for."""
+    with suppress(OSError, ValueError):  # nobody listens
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def busy(line: str) -> None:
+    """For somebody who sits and waits."""
+    if sys.stderr.isatty():
+        say(line)
+
+
+def numbers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}\nallowed: whole numbers, as in 50,100") from None
+
+
+def changes(
+    given: list[str], allowed: str = "table.key=value, as in training.steps=500"
+) -> dict[str, Any]:
+    import tomllib
+
+    changes = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {one}\nallowed: {allowed}")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except (ValueError, RecursionError):
+            text = value.strip()
+            changes[key.strip()] = {"True": True, "False": False}.get(text, text)
+    return changes
