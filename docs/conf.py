@@ -12,7 +12,7 @@ version = release = version_of("seqbench")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "reports/**.md", "benchmarks/results/*.md"]
-exclude_patterns = [".venv", "build", "runs", "dist"]
+exclude_patterns = [".venv", "build", "runs", "dist", "reports/notes.md"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = [
@@ -65,6 +65,7 @@ CHANGELOG
 :glob:
 reports/README
 reports/*/report
+reports/*/*/report
 benchmarks/results/README
 ```
 """
