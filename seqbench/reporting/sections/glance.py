@@ -70,7 +70,7 @@ class Glance:
 
 def slope(value: float) -> str:
     """A slope to two places."""
-    return DASH if pd.isna(value) else f"{value:.2f}".replace("-", "−")
+    return DASH if pd.isna(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no −0.00
 
 
 def lines(table: pd.DataFrame, lives: dict[str, str]) -> list[list[str]]:
