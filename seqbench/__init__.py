@@ -20,7 +20,7 @@ _HOME = {
     "choices": "seqbench.analysis.choice",
     "gradient_flow": "seqbench.measure.flow",
     "load": "seqbench.results",
-    "report": "seqbench.reporting",
+    "report": "seqbench.reporting.report",
     "run": "seqbench.sweep.run",
 }
 

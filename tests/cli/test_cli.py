@@ -203,7 +203,7 @@ def test_a_cell_that_was_edited_is_noticed(card, tmp_path, monkeypatch, capsys):
     assert seqbench_here(*words, monkeypatch=monkeypatch) == 2
     told = capsys.readouterr().err
     assert "cells (Mine): the file that it comes from has changed since runs/tiny was run" in told
-    assert "allowed: what it was run with, another --out" in told
+    assert "allowed: what it was run with; another --out; or, to lose those trials" in told
 
 
 def test_a_class_given_in_python_runs_here(card, tmp_path):

@@ -15,7 +15,7 @@ from processes import wait_for
 import seqbench
 from seqbench import InputError, cli, results
 from seqbench.card import task as cards
-from seqbench.reporting import report
+from seqbench.reporting.report import report
 from seqbench.sweep import claims
 from seqbench.sweep.plan import plan
 from seqbench.sweep.run import carry_out
