@@ -42,7 +42,7 @@ def test_the_line_of_a_cell_leads_with_credit_where_it_was_asked_for():
     slopes = {(0, 0): -0.01, (1, 0): -0.03, (0, 10): 0.98, (1, 10): 0.9}
     rows = said(slopes, "credit", "at marked steps", length=30)
     table, *_, note = glance.Glance().blocks(Study(runs.diagnosed(rows, '["credit"]')))
-    assert list(table.heads[-2:]) == ["credit before, T = 30", "credit after, T = 30"]
+    assert list(table.heads[-2:]) == ["credit before", "credit after"]
     assert [row[-2:] for row in table.rows] == [["−0.02", "0.94"], ["–", "–"]]
     assert glance.CREDIT in note.lines
     without, *_ = glance.Glance().blocks(Study(runs.diagnosed([], "[]")))
