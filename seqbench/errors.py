@@ -1,5 +1,8 @@
 """The one exception that means: what the user gave us is wrong; and how a terminal is told."""
 
+import sys
+from contextlib import suppress
+
 MOST = 2000  # characters of a line that are shown
 
 
@@ -19,3 +22,10 @@ def printable(text: str) -> str:
         line if len(line) <= MOST else f"{line[: MOST // 2]} [...] {line[-MOST // 4 :]}"
         for line in spelled.split("\n")
     )
+
+
+def say(line: str) -> None:
+    """A line on stderr: what is going on, apart from what was asked for. Where nobody listens, or
+    wants to hear it, nothing stops."""
+    with suppress(OSError, ValueError):
+        print(printable(line), file=sys.stderr, flush=True)

@@ -140,7 +140,7 @@ def speeds(results: Results) -> pd.DataFrame:
         p5=lambda values: values.quantile(0.05),
         p95=lambda values: values.quantile(0.95),
     ).reset_index()
-    alike = {cell.label for cell in results.task.cells if _as_published(results, cell)}
+    alike = _as_published(results)
     table["published"] = [
         _published(row.length, row.layer) if row.cell in alike and row.step == 0 else np.nan
         for row in table.itertuples()
@@ -148,13 +148,17 @@ def speeds(results: Results) -> pd.DataFrame:
     return table
 
 
-def _as_published(results: Results, cell: Any) -> bool:
-    """Sigmoid layers of 30, variance 1/n_in, cross-entropy of sigmoid outputs."""
-    width = cell.hidden_size or results.task.training.hidden_size
-    options = {"activation": "sigmoid", "init": "normal"} | cell.options
+def _as_published(results: Results) -> set[str]:
+    """Cells of untied sigmoid layers of 30, variance 1/n_in, cross-entropy of sigmoid outputs."""
+    usual = {"activation": "sigmoid", "init": "normal"}
     sigmoids = results.task.problem.options.get("loss") == "sigmoid"
-    plain = options == {"activation": "sigmoid", "init": "normal"}
-    return _chains(results).get(cell.label, False) and plain and width == 30 and sigmoids
+    chains = _chains(results)
+    return {
+        cell.label
+        for cell in results.task.cells
+        if sigmoids and chains.get(cell.label) and usual | cell.options == usual
+        if (cell.hidden_size or results.task.training.hidden_size) == 30
+    }
 
 
 def _published(length: int, layer: int) -> float:
@@ -252,9 +256,9 @@ def scores(results: Results) -> pd.DataFrame:
     Returns:
         cell, length, seeds, score (median over seeds), published.
     """
-    alike = [cell.label for cell in results.task.cells if _as_published(results, cell)]
+    alike = _as_published(results)
     minibatch = results.task.training.batch_size == 10
-    rows = results.trials[results.trials["cell"].isin(alike if minibatch else [])]
+    rows = results.trials[results.trials["cell"].isin(alike if minibatch else ())]
     columns = ["cell", "length", "seeds", "score", "published"]
     if rows["score"].notna().sum() == 0:
         return pd.DataFrame(columns=columns)

@@ -11,8 +11,7 @@ import typer
 
 from seqbench.cli import looks, reports, runs
 from seqbench.cli.process import Stopped, open_standard_streams, stopping_once
-from seqbench.cli.words import say
-from seqbench.errors import InputError
+from seqbench.errors import InputError, say
 
 app = typer.Typer(
     name="seqbench",

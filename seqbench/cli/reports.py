@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqbench.cli.words import busy, say
+from seqbench.cli.words import busy
+from seqbench.errors import say
 
 if TYPE_CHECKING:
     pass

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqbench.cli.process import Stopped
-from seqbench.cli.words import busy, changes, numbers, say
-from seqbench.errors import printable
+from seqbench.cli.words import busy, changes, numbers
+from seqbench.errors import printable, say
 
 if TYPE_CHECKING:
     from seqbench.results import Results
@@ -133,10 +133,9 @@ def _check_results(planned: Plan, results: Results) -> None:
     from seqbench.reporting import terminal
 
     if not results.trials["status"].isin(FINISHED).all() and _without_result(planned):
-        for line in terminal.errors(results):
+        errors = terminal.errors(results)
+        for line in [*errors, *_where_to_look(planned, errors)]:
             say(f"seqbench: {line}")
-        for hint in _where_to_look(planned, terminal.errors(results)):
-            say(f"seqbench: {hint}")
         raise typer.Exit(1)
 
 

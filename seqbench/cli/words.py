@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from contextlib import suppress
 from typing import Any
 
-from seqbench.errors import InputError, printable
+from seqbench.errors import InputError, say
 
 MOST_NARROW = 20  # columns of a terminal that lines are fitted to
 
@@ -27,12 +26,6 @@ def fitted(line: str, indent: int) -> str:
     )
 
 
-def say(line: str) -> None:
-    """What is going on, apart from what was asked for."""
-    with suppress(OSError, ValueError):  # nobody listens
-        print(printable(line), file=sys.stderr, flush=True)
-
-
 def busy(line: str) -> None:
     """For somebody who sits and waits."""
     if sys.stderr.isatty():
@@ -40,6 +33,11 @@ def busy(line: str) -> None:
 
 
 def numbers(option: str, text: str | None) -> list[int] | None:
+    """Whole numbers from "50,100"; None where the option was not given.
+
+    Raises:
+        InputError: something else between the commas.
+    """
     if text is None:
         return None
     try:
@@ -51,16 +49,21 @@ def numbers(option: str, text: str | None) -> list[int] | None:
 def changes(
     given: list[str], allowed: str = "table.key=value, as in training.steps=500"
 ) -> dict[str, Any]:
+    """What each --set says: key -> value, in TOML, or as plain text where it is none.
+
+    Raises:
+        InputError: no key, or no equals sign.
+    """
     import tomllib
 
-    changes = {}
+    found: dict[str, Any] = {}
     for one in given:
         key, equals, value = one.partition("=")
         if not equals or not key.strip():
             raise InputError(f"--set {one}\nallowed: {allowed}")
         try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except (ValueError, RecursionError):
             text = value.strip()
-            changes[key.strip()] = {"True": True, "False": False}.get(text, text)
-    return changes
+            found[key.strip()] = {"True": True, "False": False}.get(text, text)
+    return found

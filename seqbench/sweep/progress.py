@@ -18,7 +18,7 @@ from rich.text import Text
 
 from seqbench.card.status import Status
 from seqbench.card.task import Trial
-from seqbench.errors import printable
+from seqbench.errors import printable, say
 from seqbench.sweep.forecast import Forecast
 
 TICK = 0.25  # seconds between two looks of the clock
@@ -37,12 +37,6 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def say(line: str) -> None:
-    """A line on stderr; who does not want to hear it does not stop the sweep."""
-    with suppress(OSError, ValueError):
-        print(printable(line), file=sys.stderr, flush=True)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from seqbench import results
 from seqbench.analysis import rates
 from seqbench.card.extend import merge
 from seqbench.card.task import Task, Trial
-from seqbench.errors import InputError
+from seqbench.errors import InputError, say
 from seqbench.results.checkpoints import (
     drop_checkpoint,
     drop_leftovers,
@@ -42,7 +42,7 @@ from seqbench.sweep.executors.here import Here
 from seqbench.sweep.executors.processes import Processes, can_start, cores
 from seqbench.sweep.forecast import Cost, Forecast
 from seqbench.sweep.plan import Plan, lay_out, plan
-from seqbench.sweep.progress import Display, display, say
+from seqbench.sweep.progress import Display, display
 
 PATIENCE = 1.0  # seconds between two looks at what another command is running
 WORTH = 300  # training steps of a trial that is timed before: that costs as much as about 20

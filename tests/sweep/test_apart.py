@@ -67,10 +67,7 @@ def seqbench(tmp_path, monkeypatch, capfd):
     [
         ("Exits", "cell Exits: SystemExit: 0 (own.py:"),
         ("Vanishes", "own.py:Vanishes: its process ended with exit status 0" + LEAVES),
-        (
-            "Crashes",
-            "ended by SIGSEGV: ",
-        ),  # and the last of its words, which depend on where files lie
+        ("Crashes", "ended by SIGSEGV: Fatal Python error: Segmentation fault / File "),
         ("Asks", "cell Asks: EOFError: "),
         ("Breaks", "cell Breaks: BdbQuit: "),
     ],

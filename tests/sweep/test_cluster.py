@@ -184,10 +184,11 @@ def test_a_gpu_is_a_resource(cluster, tmp_path):
 
 
 def test_what_is_interrupted_ends_on_the_workers(cluster, tmp_path):
-    task = card(tmp_path / "card", SLOW.replace("sleep(3)", "sleep(300)"))
+    task = card(tmp_path / "card")
     worker = cluster.worker()
+    long = ["--steps", "10000000", "--set", "training.eval_every=100000"]
     command = subprocess.Popen(
-        [*RUN, task, "--out", tmp_path / "dask", "--cells", "mine", "--dask", cluster.address],
+        [*RUN, task, *long, "--out", tmp_path / "dask", "--dask", cluster.address],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

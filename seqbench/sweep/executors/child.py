@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # glibc keeps what a step frees for the next one, and does not fault it in again (docs/engine.md)
 ONE_THREAD |= {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 
+KEPT = 1 << 18  # bytes of what it printed last: a crash is told in some thousands
 CRASH = "Fatal Python error: "  # as Python's faulthandler begins
 
 _SERVER: tuple[subprocess.Popen, socket.socket] | None = None
@@ -46,7 +46,7 @@ class Child:
         words, their_words = os.pipe()
         self.words = os.fdopen(words, "rb", buffering=0)
         self.ended: str | None = None
-        self.last_words: deque[bytes] = deque(maxlen=64)
+        self.last_words = bytearray()
         self.inbox, self.said = Inbox(), ""
         byte = server.FRESH if fresh or not server.can_fork() else server.FORK
         try:
@@ -86,7 +86,8 @@ class Child:
         """What it prints; the last of it is kept."""
         try:
             while data := self.words.read(1 << 16):
-                self.last_words.append(data[-4096:])
+                self.last_words += data
+                del self.last_words[:-KEPT]
         except OSError:
             pass
         return []
@@ -109,7 +110,7 @@ class Child:
 
     def printed(self) -> str:
         """The last lines that it printed; of a crash, what and where."""
-        text = b"".join(self.last_words).decode("utf-8", "replace")
+        text = self.last_words.decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         crash = next((i for i, line in enumerate(lines) if line.startswith(CRASH)), None)
         if crash is None:

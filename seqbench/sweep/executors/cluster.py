@@ -16,10 +16,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from seqbench.errors import InputError
+from seqbench.errors import InputError, say
 from seqbench.sweep.executors import Event, Finished, Job, Started, Stepped, on_cluster
 from seqbench.sweep.executors.processes import failed
-from seqbench.sweep.progress import say
 
 GPU = "GPU"  # the resource that a worker with one offers
 PATIENCE = 30.0  # seconds until a scheduler answers
