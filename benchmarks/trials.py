@@ -12,7 +12,7 @@ from seqbench.card import task as cards
 from seqbench.card.task import Trial
 from seqbench.results import write_trial
 from seqbench.sweep.check import resolve
-from seqbench.sweep.executors import Job
+from seqbench.sweep.executors import Job, server
 from seqbench.sweep.run import run
 from seqbench.sweep.worker import execute
 
@@ -28,6 +28,8 @@ def _trial(kind: str, length: int, steps: int, **changes) -> Trial:
 def overhead(quick: bool) -> Table:
     """A trial of the adding card against its training steps alone, before and after it."""
     table = Table("A whole trial against its bare training steps")
+    server.preload()  # as in the process that trials are forked from
+    server.preload_training()
     steps, length = (4, 20) if quick else (2000, 100)
     changes = {"training.eval_size": 20, "training.hidden_size": 8} if quick else {}
     for kind in KINDS[:1] if quick else KINDS:

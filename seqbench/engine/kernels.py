@@ -68,6 +68,18 @@ def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
     return x_TBI, stacked if name == "lstm" else stacked[0]
 
 
+def warm() -> None:
+    """Compile every kernel in both precisions, or read it from where it is kept. Without autograd,
+    some of whose threads would not survive a fork."""
+    for name, gates in (("tanh", 1), ("gru", 3), ("lstm", 4)):
+        for dtype in (np.float32, np.float64):
+            x_TBI, h_BH = np.zeros((1, 1, 1), dtype), np.zeros((1, 1), dtype)
+            c_BH = h_BH if name == "lstm" else None
+            weight, bias = np.zeros((gates, 1), dtype), np.zeros(gates, dtype)
+            kept, _ = _forward(name, x_TBI, h_BH, c_BH, weight, weight, bias, bias)
+            _backward(kept, x_TBI, h_BH, c_BH, need_x=True, examples=1)
+
+
 def _kernel(layer: nn.RNNBase) -> str | None:
     """Which kernel computes what a layer does; None if none does."""
     if type(layer).forward in _TORCHS_OWN:

@@ -225,3 +225,17 @@ def test_without_numba_numpy_does_it(monkeypatch):
     monkeypatch.delattr("seqbench.engine.steps_numba", raising=False)
     monkeypatch.setattr(builtins, "__import__", no_numba)
     assert kernels.form.__wrapped__() is steps_numpy
+
+
+@pytest.mark.skipif(len(FORMS) == 1, reason="numba is not installed")
+def test_what_is_warm_has_nothing_left_to_compile():
+    kernels.warm()
+    for make in (torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM):
+        for dtype in (torch.float32, torch.float64):
+            layer = make(2, 6, dtype=dtype)
+            x_TBI = torch.randn(7, 5, 2, dtype=dtype, requires_grad=True)
+            outputs, state = kernels.run(layer, x_TBI, None)
+            (outputs.sum() + sum(part.sum() for part in state)).backward()
+    for kind in ("rnn", "gru", "lstm"):
+        for step in (f"_forward_{kind}", f"_back_{kind}"):
+            assert len(getattr(steps_numba, step).signatures) == 2, step  # one a precision

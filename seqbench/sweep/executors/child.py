@@ -34,13 +34,13 @@ class Child:
     Args:
         function: "module:name"; takes the argument, yields messages.
         argument: what JSON can hold, and bytes by name.
-        fresh: in a fresh interpreter, even where the server may fork.
+        how: one of the server's kinds; FRESH for all where it can't fork.
 
     Attributes:
         ended: how: "" as it should, else in words; None while it runs.
     """
 
-    def __init__(self, function: str, argument: dict[str, Any], *, fresh: bool = False) -> None:
+    def __init__(self, function: str, argument: dict[str, Any], how: bytes = server.FORK) -> None:
         self.data, data = socket.socketpair()
         self.status, status = socket.socketpair()
         words, their_words = os.pipe()
@@ -48,9 +48,11 @@ class Child:
         self.ended: str | None = None
         self.last_words = bytearray()
         self.inbox, self.said = Inbox(), ""
-        byte = server.FRESH if fresh or not server.can_fork() else server.FORK
         try:
-            _ask(byte, [data.fileno(), status.fileno(), their_words])
+            _ask(
+                how if server.can_fork() else server.FRESH,
+                [data.fileno(), status.fileno(), their_words],
+            )
         finally:
             data.close()
             status.close()

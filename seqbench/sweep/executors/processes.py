@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqbench.sweep import provenance
-from seqbench.sweep.executors import Event, Finished, Job, Saved, Started
+from seqbench.sweep.executors import Event, Finished, Job, Saved, Started, server
 from seqbench.sweep.executors.child import Child
 from seqbench.sweep.worker import heard, request
 
@@ -68,7 +68,8 @@ class Processes:
                 self._end(attempt)
 
     def _start(self, job: Job, number: int) -> None:
-        child = Child(self.function, request(job), fresh=job.device == "cuda")
+        how = server.FRESH if job.device == "cuda" else server.TRAIN
+        child = Child(self.function, request(job), how)
         deadline = time.monotonic() + self.timeout if self.timeout else float("inf")
         attempt = _Attempt(job, number, child, deadline)
         self.attempts.append(attempt)

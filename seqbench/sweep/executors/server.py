@@ -6,9 +6,9 @@ GPU, whose state does not survive a fork; a system other than Linux) each worker
 interpreter. Either way a worker is a session of its own without a terminal, it ends when the server
 does, and the server ends when whoever started it does.
 
-Asked: one byte, with three file descriptors of the worker-to-be. `data`: its request in, messages
-out (see `messages`). `status`: the server writes "pid N" and "exit N" (below 0: a signal's number);
-when the other end closes, the worker is killed. `words`: what it prints.
+Asked: one byte (what kind of worker), with three file descriptors of the worker-to-be. `data`: its
+request in, messages out (see `messages`). `status`: the server writes "pid N" and "exit N" (below
+0: a signal's number); when the other end closes, the worker is killed. `words`: what it prints.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import NoReturn
 from seqbench.errors import InputError
 from seqbench.sweep.executors.messages import pack, receive
 
-FORK, FRESH = b"F", b"N"
+FORK, TRAIN, FRESH = b"F", b"T", b"N"  # a fork; one that will train; an interpreter of its own
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from seqbench.sweep.executors import server; server.{}(*map(int, sys.argv[2:]))"
@@ -55,6 +55,7 @@ class Server:
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
+        self.trains = False  # whether it has what training needs besides
         self.workers: dict[int, socket.socket] = {}  # process -> status
         self.selector = selectors.DefaultSelector()
         self.woken, wake = socket.socketpair()
@@ -82,7 +83,10 @@ class Server:
                 end_group(pid)
             os._exit(0)
         data, status, words = fds
-        pid = fork(data, words) if asked == FORK else fresh(data, words)
+        if asked == TRAIN and not self.trains:
+            preload_training()
+            self.trains = True
+        pid = fresh(data, words) if asked == FRESH else fork(data, words)
         os.close(data)
         os.close(words)
         self.workers[pid] = socket.socket(fileno=status)
@@ -126,7 +130,20 @@ def preload() -> None:
     from seqbench.engine import kernels
 
     torch.set_num_threads(1)
-    kernels.form()  # compiled, or read from where it was kept
+    kernels.form()
+    gc.collect()
+    gc.freeze()
+
+
+def preload_training() -> None:
+    """What would take each trial as long as some hundred steps: torch's first optimiser imports its
+    compiler, and the first use of a kernel compiles it or reads it from where it is kept."""
+    import torch
+
+    from seqbench.engine import kernels
+
+    torch.optim.SGD([torch.zeros(1)])
+    kernels.warm()
     gc.collect()
     gc.freeze()
 
