@@ -54,7 +54,7 @@ def overhead(quick: bool) -> Table:
             after = interleaved(each, **block)
         told = f"adding, {kind} T={length}, {steps:,} steps"
         for name, label, target in (
-            ("ours", "its training steps (segments)", 1.15),
+            ("ours", "its training steps (segments)", 1.10),
             ("bare", "as many steps of the torch layer", None),
         ):
             times = before[name] + after[name]
