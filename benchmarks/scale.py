@@ -98,22 +98,23 @@ def _write(there: Path, trial: Trial, record: dict, tables: dict[str, pa.Table] 
     (there / "trial.json").write_text(json.dumps(told, indent=1))
 
 
-def command(*words: object) -> tuple[float, float]:
-    """Seconds and largest memory, in MB, of a command in a fresh interpreter."""
+def command(*words: object) -> tuple[float, float, float]:
+    """Seconds, seconds of CPU, and largest memory, in MB, of a command in a fresh interpreter."""
     measured = (
         "import resource, subprocess, sys\n"
         "status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n"
-        "print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(status, used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
     started = time.perf_counter()
     ran = subprocess.run(
         [sys.executable, "-c", measured, sys.executable, *map(str, words)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    status, kilobytes = ran.stdout.split()
+    status, cpu, kilobytes = ran.stdout.split()
     if status != "0":
         raise SystemExit(f"{words}: status {status}\n{ran.stderr}")
-    return time.perf_counter() - started, int(kilobytes) / 1024
+    return time.perf_counter() - started, float(cpu), int(kilobytes) / 1024
 
 
 def main() -> None:
@@ -132,13 +133,15 @@ def main() -> None:
     load = "import sys, seqbench; print(seqbench.load(sys.argv[1]).flow.shape)"
     for name, words in {
         "import": ["-c", "import seqbench.results"],
-        "load": ["-c", load, asked.folder],
+        "load, without packs": ["-c", load, asked.folder],
+        "resume, and pack": [*seqbench, "run", card, "--out", asked.folder],
+        "load, all of the flow": ["-c", load, asked.folder],
         "resume": [*seqbench, "run", card, "--out", asked.folder],
         "status": [*seqbench, "status", asked.folder],
         "report": [*seqbench, "report", asked.folder],
     }.items():
-        seconds, memory = command(*words)
-        print(f"{name}: {seconds:.1f} s, {memory:,.0f} MB", flush=True)
+        seconds, cpu, memory = command(*words)
+        print(f"{name}: {seconds:.1f} s, {cpu:.1f} s of CPU, {memory:,.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -41,6 +42,7 @@ MARKERS = "osD^vP*X<>"
 CELL = "cell:"  # begins the name of what belongs to a cell in a figure, so that a page finds it
 INK, GREY = "#222222", "#6b6b6b"
 PER_ROW = 4  # panels side by side
+LINES = 40  # seeds of a cell that have a line each
 LEGEND_ROW = 0.17  # inches
 
 SETTINGS: dict[Any, Any] = {
@@ -125,6 +127,11 @@ def _shades(cells: list[str]) -> dict[str, str]:
         ):
             colours[cell] = mpl.colors.to_hex(mpl.colormaps[name](shade))
     return colours
+
+
+def first_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the seeds that have a line of their own: a figure holds no more."""
+    return rows[rows["seed"].isin(np.sort(rows["seed"].unique())[:LINES])]
 
 
 def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, np.ndarray]:

@@ -23,7 +23,8 @@ FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fa
 LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not look like a fall
 CAPTION = (
     "S(k): how many decades less of the gradient arrives k {unit} back than at {reference}. Thick: "
-    "median over seeds; band: 10 to 90 % of the examples; thin, at the end: each seed. Trials that "
+    "median over seeds; band: 10 to 90 % of the examples; thin, at the end: a seed each, 40 at "
+    "most. Trials that "
     "were solved and trials whose budget ran out are drawn apart. Shaded: the lags that the "
     "problem needs, from the smallest to the largest over the probe; triangles: their medians. "
     "Dotted: a thousandth. Lines that leave a panel go on below; the tables have the numbers."
@@ -95,11 +96,11 @@ def draw(
 def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str | None) -> None:
     """The median over seeds; the band from p10 to p90 over examples, each a median over seeds.
 
-    At the end each seed as a thin line too: seeds of one cell may part, and then nothing is where
-    their middle is.
+    At the end a thin line for each of the first seeds too: seeds of one cell may part, and then
+    nothing is where their middle is.
     """
     if marker:
-        for _, seed in rows.groupby("seed"):
+        for _, seed in style.first_seeds(rows).groupby("seed"):
             ax.plot(seed["lag"], seed["s"], lw=0.7, alpha=0.45, **look)
     by_lag = rows.groupby("lag")
     mean = by_lag[["s", "p10", "p90"]].median().clip(lower=3 * FLOOR - 300)
@@ -136,7 +137,7 @@ def _limit(start: Axes, end: Axes, rows: pd.DataFrame) -> None:
 
 
 def _flow_legend(shape: pd.DataFrame, looks: dict[str, dict]) -> list:
-    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(shape["cell"])]
+    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in shape["cell"].unique()]
     seen = set(shape.loc[shape["at"] == "end", "status"])
     outcomes = style.outcomes(seen, ms=4.5)
     needed = [style.mark("median needed lag", "v", ms=4.5)]

@@ -33,9 +33,11 @@ class Learning:
             facts = {"length": curve["length"].max(), "reference": labels[0]}
             plot = partial(many.draw_solved, curve, study.task.training.steps, labels)
             return [Figure("loss", self.title, many.SOLVED.format(**facts), plot)]
+        of_them = f" of the first {style.LINES} seeds" * (curves["seed"].nunique() > style.LINES)
+        curves = style.first_seeds(curves)
         caption = (
-            "Loss on fresh evaluation sequences, a line a trial. Grey lines: what partial "
-            "knowledge earns."
+            f"Loss on fresh evaluation sequences, a line a trial{of_them}. Grey lines: what "
+            "partial knowledge earns."
             + " Dots: solved from here on."
             * bool(trials["solved_at"].notna().any())
         )
@@ -70,6 +72,7 @@ def draw(
         name: {"color": GREY, "lw": 1.0, "ls": ls}
         for name, ls in zip(lines["name"].unique(), ["-", "--", ":", "-."] * 9, strict=False)
     }
+    ended = trials.set_index(shapes.TRIAL)
     figure, axes = style.panels(len(lengths), 1, height=2.3)
     for ax, length in zip(axes[0], lengths, strict=True):
         for row in lines[lines["length"] == length].itertuples():
@@ -77,10 +80,10 @@ def draw(
         here = curves[curves["length"] == length]
         draw_trials(ax, here, looks)
         for (cell, seed), trial in here.groupby(["cell", "seed"], sort=False):
-            _mark_outcome(ax, trials, (cell, length, seed), trial, looks[cell]["color"])
+            _mark_outcome(ax, ended.loc[(cell, length, seed)], trial, looks[cell]["color"])
         ax.set_title(f"T = {length}")
     style.label_edges(figure, axes, "training step", ["loss on evaluation sequences"])
-    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in set(curves["cell"])]
+    cells = [style.line(cell, **looks[cell]) for cell in looks if cell in curves["cell"].unique()]
     told = [style.line(f"baseline: {name}", **look) for name, look in greys.items()]
     style.legend(figure, [*cells, style.mark("solved", "o", ms=5, mec="white"), *told])
     return figure
@@ -100,11 +103,8 @@ def draw_trials(ax: Axes, curves: pd.DataFrame, looks: dict[str, dict]) -> None:
     style.thousands(ax)
 
 
-def _mark_outcome(
-    ax: Axes, trials: pd.DataFrame, key: tuple, curve: pd.DataFrame, colour: str
-) -> None:
+def _mark_outcome(ax: Axes, trial: pd.Series, curve: pd.DataFrame, colour: str) -> None:
     """A dot where the trial was solved, a cross where it diverged."""
-    trial = trials.set_index(shapes.TRIAL).loc[key]
     if pd.notna(trial["solved_at"]):
         at = curve[curve["step"] == trial["solved_at"]]
         ax.plot(at["step"], at["loss"], "o", color=colour, ms=5.5, mec="white", zorder=4)
