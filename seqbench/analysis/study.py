@@ -10,6 +10,7 @@ from seqbench.analysis import (
     comparison,
     depth,
     falling,
+    needs,
     opening,
     rates,
     readings,
@@ -119,6 +120,11 @@ class Study:
     def falls(self) -> pd.DataFrame:
         """The same, medians over seeds: see `falling.falls`."""
         return falling.falls(self.marks)
+
+    @cached_property
+    def by_needed_lag(self) -> pd.DataFrame:
+        """Who solved it with an open flow and without: see `needs.by_needed_lag`."""
+        return needs.by_needed_lag(self.results)
 
     @cached_property
     def speeds(self) -> pd.DataFrame:

@@ -273,3 +273,19 @@ def test_the_window_of_the_speed_is_the_same_for_all_trials():
     level = pd.Series([-9.0, -8.0, -6.0, -1.0], [0, 100, 200, 1000])
     assert opening._early(level, 250) == {"early_at": 200.0, "s_early": -6.0}
     assert np.isnan(opening._early(level, 50)["s_early"])
+
+
+def test_who_solved_it_is_counted_by_whether_the_flow_was_open_at_each_needed_lag(make):
+    trials = whole()
+    for seed in (0, 1):  # S(12) = -3.6 at T = 20 before training: closed; S(2) = -0.6: open
+        trials["rnn", 20, seed] = (record(20), trials["rnn", 20, seed][1], flow_rows({0: 0.3}, 20))
+        told = record(20, "solved", 100), trials["lstm", 20, seed][1], flow_rows({0: 0.1}, 20)
+        trials["lstm", 20, seed] = told
+    table = Study(make(trials)).by_needed_lag
+    at_20 = table[table["length"] == 20].set_index(["lag", "open"])
+    assert at_20.loc[(12.0, True), ["trials", "solved"]].tolist() == [2, 2]
+    assert at_20.loc[(12.0, False), ["trials", "solved"]].tolist() == [2, 0]
+    assert at_20.loc[(2.0, True), ["trials", "solved"]].tolist() == [4, 2]
+    low, high = at_20.loc[(2.0, True), ["low", "high"]]
+    # Wilson, 2 of 4, z = 1.96: (1/2 + 0.48020 -+ 0.68577) / 1.96040 = 0.15004, 0.84996
+    assert (low, high) == pytest.approx((0.15004, 0.84996), abs=2e-4)

@@ -70,6 +70,7 @@ class Opening:
         )
         if shown:
             yield Text(fall_notes(study), "note")
+        yield from _by_needed_lag(study)
         known = study.speeds.dropna(subset=["correlation"])
         yield Table(
             "speeds",
@@ -88,6 +89,37 @@ ASSOCIATION = (
     "on a value without a flow from there. An intervention, such as another initialisation, is "
     "what tests whether an open flow is enough."
 )
+
+
+NEEDED = "What an open flow before training does at each needed lag"
+NEEDED_NOTE = (
+    "Trials that ended and solved the problem, of those whose flow was open before training at "
+    "that lag (at least a thousandth) and of those whose flow was not, with the 95 % Wilson "
+    "interval; lags are medians over the probe. An association over all cells, which differ in more."
+)
+
+
+def _by_needed_lag(study: Study) -> Iterator[Block]:
+    """A row a needed lag, where there are both kinds of trials at one of them."""
+    table = study.by_needed_lag
+    each = {(row.length, row.lag, row.open): row for row in table.itertuples()}
+    lags = list(dict.fromkeys((length, lag) for length, lag, _ in each))
+    told = any((*one, True) in each and (*one, False) in each for one in lags)
+    rows = [
+        [f"{length}", f"{lag:g}", *(_solved(each.get((length, lag, k))) for k in (True, False))]
+        for length, lag in lags
+    ]
+    heads = ["T", "needed lag", "open: solved", "closed: solved"]
+    yield Table("by_needed_lag", table, heads if told else [], rows, "rrrr", title=NEEDED)
+    if told:
+        yield Text([NEEDED_NOTE], "note")
+
+
+def _solved(row: Any) -> str:
+    """How many of how many, and the interval."""
+    if row is None:
+        return DASH
+    return f"{row.solved}/{row.trials} [{100 * row.low:.0f}, {100 * row.high:.0f}] %"
 
 
 SPEED = "Does a flow that opens faster make the loss fall sooner?"
