@@ -95,7 +95,8 @@ NEEDED = "What an open flow before training does at each needed lag"
 NEEDED_NOTE = (
     "Trials that ended and solved the problem, of those whose flow was open before training at "
     "that lag (at least a thousandth) and of those whose flow was not, with the 95 % Wilson "
-    "interval; lags are medians over the probe. An association over all cells, which differ in more."
+    "interval; lags are medians over the probe. An association over all cells, which differ in "
+    "more."
 )
 
 
