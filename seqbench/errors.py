@@ -13,6 +13,21 @@ class InputError(ValueError):
     prints it without a traceback and exits with status 2.
     """
 
+    def __str__(self) -> str:
+        return super().__str__().strip() or "refused without a reason"
+
+
+def words(error: BaseException) -> str:
+    """An exception in one line: its type and its message; the type alone where there is none."""
+    name, told = type(error).__name__, " ".join(str(error).split())
+    return f"{name}: {told}" if told.strip("'\"") else name
+
+
+def reason(error: BaseException) -> str:
+    """An exception's message in one line; its type where there is none."""
+    told = " ".join(str(error).split())
+    return told if told.strip("'\"") else type(error).__name__
+
 
 def printable(text: str) -> str:
     """Text of any origin for a terminal: control characters but line ends and tabs are spelled out,

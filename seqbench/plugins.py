@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from seqbench.errors import InputError
+from seqbench.errors import InputError, words
 
 Kind = Literal["cells", "problems", "diagnostics", "sections"]
 
@@ -162,7 +162,7 @@ def own_words(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     not_theirs = (str(Path(__file__).parent), *_folder_of("torch"))
     theirs = [f for f in frames if not f.filename.startswith(not_theirs)]
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = words(error)
     if not theirs:
         return text
     return f"{text} ({Path(theirs[-1].filename).name}:{theirs[-1].lineno} in {theirs[-1].name})"

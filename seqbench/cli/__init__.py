@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from seqbench.cli import looks, reports, runs
+from seqbench.cli.help import Command, Commands
 from seqbench.cli.process import Stopped, open_standard_streams, stopping_once
 from seqbench.errors import InputError, say
 
@@ -19,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -58,22 +61,27 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """A benchmark suite for the memory of recurrent networks."""
 
 
-app.command()(runs.run)
-app.command()(runs.compare)
-app.command()(reports.report)
-app.command()(reports.gallery)
-app.command()(reports.cite)
-app.command()(reports.diff)
-app.command()(reports.table)
-app.command()(looks.flow)
-app.command()(looks.check)
-app.command("check-problem")(looks.check_problem)
-app.command()(looks.show)
-app.command()(runs.status)
-app.command("list")(looks.list_)
+for command in (
+    looks.list_,
+    looks.show,
+    looks.flow,
+    looks.check,
+    looks.check_problem,
+    runs.run,
+    runs.status,
+    runs.compare,
+    reports.report,
+    reports.table,
+    reports.diff,
+    reports.cite,
+    reports.gallery,
+):
+    name = command.__name__.rstrip("_").replace("_", "-")
+    app.command(name, cls=Command)(command)

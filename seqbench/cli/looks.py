@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from seqbench.cli.help import at_least
 from seqbench.cli.words import busy, changes, fitted
 from seqbench.errors import InputError, printable
 
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
     pass
 
 UNDER = 16  # what a check says stands in this column
+
+CellKind = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="cell, or layer: those that take whole sequences."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="For the constructor, as in forget_bias=3. May be repeated.",
+    ),
+]
+Figure = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a figure: .png, .svg or .pdf.")
+]
 
 
 def flow(
@@ -28,34 +45,31 @@ def flow(
     ],
     length: Annotated[
         int,
-        typer.Option(metavar="T", help="Time steps of the sequence; layers of a network.", min=1),
+        typer.Option(
+            metavar="T",
+            help="Time steps of the sequence; layers of a network.",
+            callback=at_least(1),
+        ),
     ] = 400,
-    hidden: Annotated[int, typer.Option(metavar="H", help="Hidden size.", min=1)] = 128,
+    hidden: Annotated[
+        int, typer.Option(metavar="H", help="Hidden size.", callback=at_least(1))
+    ] = 128,
     seed: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Of initialisation, inputs, cotangent.", min=0, max=2**63 - 1
+            metavar="N", help="Of initialisation, inputs, cotangent.", callback=at_least(0)
         ),
     ] = 0,
-    kind: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="cell, or layer: those that take whole sequences."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="OPTION=VALUE", help="For the constructor of each cell: forget_bias=3"
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a figure: .png, .svg or .pdf.")
-    ] = None,
+    kind: CellKind = None,
+    settings: Settings = None,
+    out: Figure = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the data.")] = None,
 ) -> None:
     """How far back the gradient reaches in freshly initialised cells; nothing is trained.
 
-    seqbench flow rnn lstm '{ use = "lstm", forget_bias = 3 }' --length 100
-
+    \b
+    seqbench flow rnn gru lstm --length 100
+    seqbench flow lstm '{ use = "lstm", forget_bias = 3 }'
     seqbench flow dense --length 50 --set activation=sigmoid
     """
     from seqbench.reporting import terminal
@@ -79,16 +93,21 @@ def flow(
 
 def check(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A name or a spec.")],
-    kind: Annotated[
-        str | None, typer.Option(help="cell, or layer: one that takes whole sequences.")
-    ] = None,
-    input_size: Annotated[int, typer.Option("--input", help="Input size to try.", min=1)] = 3,
-    hidden_size: Annotated[int, typer.Option("--hidden", help="Hidden size to try.", min=1)] = 8,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="option=value, for the constructor.")
-    ] = None,
+    kind: CellKind = None,
+    input_size: Annotated[
+        int, typer.Option("--input", metavar="N", help="Input size to try.", callback=at_least(1))
+    ] = 3,
+    hidden_size: Annotated[
+        int, typer.Option("--hidden", metavar="N", help="Hidden size to try.", callback=at_least(1))
+    ] = 8,
+    settings: Settings = None,
 ) -> None:
-    """Whether a cell keeps the contract; for each check that fails, what to do."""
+    """Whether a cell keeps the contract; for each check that fails, what to do.
+
+    \b
+    seqbench check my.py:MyCell
+    seqbench check my.py:MyLayer --kind layer --set depth=2
+    """
     from seqbench.sweep.apart import examined
 
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
@@ -110,14 +129,17 @@ def _print_checks(subject: str, results: Iterable[tuple[str, str]]) -> None:
 def check_problem(
     problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A name or a spec.")],
     length: Annotated[
-        int, typer.Option(metavar="T", help="The length that it is tried with.", min=1)
+        int,
+        typer.Option(metavar="T", help="The length that it is tried with.", callback=at_least(1)),
     ] = 20,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="For the constructor."),
-    ] = None,
+    settings: Settings = None,
 ) -> None:
-    """Whether a problem keeps the contract; for each check that fails, what to do."""
+    """Whether a problem keeps the contract; for each check that fails, what to do.
+
+    \b
+    seqbench check-problem my.py:MyProblem
+    seqbench check-problem adding --set protocol=le2015
+    """
     from seqbench.sweep.apart import examined
 
     options = changes(settings or [], "option=value, as in protocol=early")
@@ -127,17 +149,21 @@ def check_problem(
 
 def show(
     problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A name or a spec.")],
-    length: Annotated[int, typer.Option(metavar="T", help="Its length.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which sequence.", min=0)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="For the constructor."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a figure: .png, .svg or .pdf.")
-    ] = None,
+    length: Annotated[
+        int, typer.Option(metavar="T", help="Its length.", callback=at_least(1))
+    ] = 20,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Which sequence.", callback=at_least(0))
+    ] = 0,
+    settings: Settings = None,
+    out: Figure = None,
 ) -> None:
-    """An example sequence of a problem: what is shown, what is asked, which steps that needs."""
+    """An example sequence of a problem: what is shown, what is asked, which steps that needs.
+
+    \b
+    seqbench show temporal_order --length 20
+    seqbench show adding --seed 3 --out adding.png
+    """
     from seqbench.reporting import example as picture
     from seqbench.reporting.flow_files import check_files
     from seqbench.sweep.apart import shown
@@ -155,9 +181,19 @@ def show(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, problems, cells, ...: one kind.")] = "",
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KIND]",
+            help="tasks, problems, cells, diagnostics or sections.",
+            show_default="all of them",
+        ),
+    ] = "",
 ) -> None:
-    """What there is by name."""
+    """What there is by name.
+
+    seqbench list cells
+    """
     from seqbench import plugins
     from seqbench.card import task as cards
     from seqbench.problems import group

@@ -20,11 +20,14 @@ def report(
         typer.Argument(metavar="RUN...", help="Folders of runs, or names of references."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write it.", show_default="report, in the run")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write it.", show_default="RUN/report"),
     ] = None,
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", help="One more: module:Class or file.py:Class."),
+        typer.Option(
+            "--section", metavar="SPEC", help="One more: module:Class or file.py:Class. Repeatable."
+        ),
     ] = None,
     latex: Annotated[
         bool, typer.Option("--latex", help="Tables in LaTeX and figures as PDF too.")
@@ -34,6 +37,10 @@ def report(
     """Write a page, tables and figures that compare the cells of one run or several.
 
     Runs of one problem share a page; runs of several problems get a page each, and one over all.
+
+    \b
+    seqbench report runs/adding
+    seqbench report runs/adding runs/mine --out both --latex
     """
     from seqbench import report as write
     from seqbench.results.reference import find
@@ -46,7 +53,10 @@ def report(
 def gallery(
     reports: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of reports.")],
 ) -> None:
-    """Write a README.md that leads to every report in a folder, with a picture of each."""
+    """Write a README.md that leads to every report in a folder, with a picture of each.
+
+    seqbench gallery reports
+    """
     from seqbench.reporting.gallery import gallery as write
 
     print(write(reports))
@@ -58,7 +68,10 @@ def cite(
         typer.Argument(metavar="RUN...", help="Folders of runs, or names of references."),
     ],
 ) -> None:
-    """What to cite for the problems, cells and measures of a run, as BibTeX."""
+    """What to cite for the problems, cells and measures of a run, as BibTeX.
+
+    seqbench cite runs/adding > used.bib
+    """
     from seqbench.reporting.citations import bibtex
     from seqbench.results.reference import find
 
@@ -72,10 +85,15 @@ def diff(
     ],
     allow: Annotated[
         float | None,
-        typer.Option(help="Exit with 1 where a loss grew by more decades, or less was solved."),
+        typer.Option(
+            metavar="DECADES", help="Exit with 1 where a loss grew by more, or less was solved."
+        ),
     ] = None,
 ) -> None:
-    """What changed between two runs of the same problem, seed by seed."""
+    """What changed between two runs of the same problem, seed by seed.
+
+    seqbench diff runs/before runs/after --allow 0.5
+    """
     from seqbench import load
     from seqbench.analysis.difference import difference, exceeded
     from seqbench.reporting.terminal import print_difference

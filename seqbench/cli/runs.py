@@ -18,30 +18,54 @@ if TYPE_CHECKING:
     from seqbench.sweep.run import Means
 
 
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The run's folder.", show_default="runs/TASK"),
+]
+Lengths = Annotated[
+    str | None, typer.Option(metavar="T,T", help="In place of the given ones: 50,100.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Trials at a time.", show_default="one a core"),
+]
+
+
 def run(
-    task: Annotated[str, typer.Argument(help="A bundled task, or the path of a card.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")
-    ] = None,
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A bundled task, or the path of a card.")
+    ],
+    out: Out = None,
     cells: Annotated[
-        str | None, typer.Option(help="Only these, or others: A,B (names, labels, specs).")
+        str | None,
+        typer.Option(metavar="A,B", help="Only these, or others: labels, names or specs."),
     ] = None,
-    lengths: Annotated[str | None, typer.Option(help="Instead of the card's: 50,100.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many, numbered from 0.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
+    lengths: Lengths = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="How many, in place of the card's.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps at most.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="table.key=value, in TOML or plain text.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="In place of what the card says: training.batch_size=64. May be repeated.",
+        ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Trials at a time.", show_default="one a core")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    workers: Workers = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto: cuda where there is one.")
+    ] = "cpu",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run and how long it takes; stop.")
+    ] = False,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds that a trial may take.", min=0.001)
+        float | None, typer.Option(metavar="SECONDS", help="What a trial may take at most.")
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(help="i/n: the i-th of n equal parts of the trials.")
+        str | None,
+        typer.Option(metavar="I/N", help="The I-th of N equal parts of the trials alone."),
     ] = None,
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, for its workers.")
@@ -50,7 +74,13 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Event files for TensorBoard.")
     ] = None,
 ) -> None:
-    """Run a task, or what is missing of it; then print the comparison table."""
+    """Run a task, or what is missing of it; then print the comparison table.
+
+    \b
+    seqbench run quickstart
+    seqbench run adding --lengths 50,100 --seeds 2 --dry-run
+    seqbench run adding --cells my.py:MyCell,lstm --out mine
+    """
     from seqbench.reporting import terminal
     from seqbench.sweep import plan
     from seqbench.sweep import run as sweep
@@ -83,18 +113,23 @@ def compare(
         str, typer.Option(metavar="REFERENCE", help="A bundled reference, or the folder of a run.")
     ] = "quickstart",
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder.", show_default="runs/to-REFERENCE")
+        Path | None,
+        typer.Option(metavar="DIR", help="The run's folder.", show_default="runs/to-REFERENCE"),
     ] = None,
-    lengths: Annotated[str | None, typer.Option(help="Instead of the reference's: 50,100.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many of the reference's.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Trials at a time.", show_default="one a core")
+    lengths: Lengths = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of the reference's.")
     ] = None,
+    workers: Workers = None,
 ) -> None:
     """Train new cells as those of a reference were, and write a report with all of them.
 
     On the same seeds and batches, so that they are compared in pairs; the reference is not run
     again.
+
+    \b
+    seqbench compare my.py:MyCell --to quickstart
+    seqbench compare my.py:MyCell --to runs/adding --seeds 3
     """
     from seqbench import report as write
     from seqbench.reporting import terminal
@@ -142,7 +177,10 @@ def _check_results(planned: Plan, results: Results) -> None:
 def status(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
 ) -> None:
-    """How a run stands: from another terminal, while it runs or after it has ended."""
+    """How a run stands: from another terminal, while it runs or after it has ended.
+
+    seqbench status runs/adding
+    """
     from seqbench.sweep.status import lines
 
     for line in lines(run):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqbench.engine.chain import flatten, rebuild
+from seqbench.errors import reason
 
 SEGMENT = 20  # steps: compile time grows with them (docs/engine.md)
 
@@ -56,7 +57,7 @@ class Compiled:
         try:
             self._once(inputs_tBI)
         except Exception as error:
-            told = " ".join(str(error).split())[:300]
+            told = reason(error)[:300]
             raise ValueError(f"training.compile = true: torch can't compile it: {told}") from error
         self.seconds = time.perf_counter() - started
 

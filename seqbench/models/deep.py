@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.engine.chain import Link, Part
-from seqbench.errors import InputError
+from seqbench.errors import InputError, reason
 from seqbench.models.recurrent import Model
 
 NORMS_OF_BATCHES = nn.modules.batchnorm._BatchNorm
@@ -104,8 +104,7 @@ class LayerChain:
             try:
                 first, again = whole(None)[1], whole(None)[1]
             except (AttributeError, IndexError, RuntimeError, TypeError) as error:
-                told = " ".join(str(error).split())
-                raise ValueError(f"the layers can't be run: {told}") from error
+                raise ValueError(f"the layers can't be run: {reason(error)}") from error
             if not torch.allclose(first, again, equal_nan=True):
                 raise ValueError(
                     "the layers give other numbers when they are run twice, in eval mode too, "

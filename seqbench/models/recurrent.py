@@ -14,9 +14,16 @@ from torch import Tensor, nn
 from seqbench.card.tables import Kind
 from seqbench.engine import kernels
 from seqbench.engine.chain import Chain, Link, Part, State, flatten, rebuild
-from seqbench.errors import InputError
-
-LOOK = 4  # steps that are run to see whether a layer can be measured
+from seqbench.errors import InputError, reason
+from seqbench.models.demands import (
+    INDEPENDENT,
+    LOOK,
+    NOT_RANDOM,
+    REPEATABLE,
+    STARTS_FROM_ZEROS,
+    UNCHANGED,
+    watched,
+)
 
 
 class Unroll(nn.Module):
@@ -110,42 +117,39 @@ class TimeChain:
 
         Raises:
             ValueError: the layers can't be run, start from something else when they are given no
-                state, give other numbers when run twice, change their inputs, or let the examples
-                of a batch mix.
+                state, give other numbers when run twice, change what they are given, or let the
+                examples of a batch mix; see `seqbench.models.demands`.
         """
-        few, before = self.inputs[:LOOK].clone(), self.inputs[:LOOK]
+        few, draws = self.inputs[:LOOK].clone(), torch.get_rng_state()
         with torch.no_grad():
             try:
-                first, again = self.run(few, None), self.run(few, None)
+                first, written = watched(lambda: self.run(few, None), {"x": few})
+                drew = not torch.equal(torch.get_rng_state(), draws)
+                again = self.run(few, None)
                 zeros = rebuild(first[1], [torch.zeros_like(x) for x in flatten(first[1])])
             except (AttributeError, IndexError, RecursionError, RuntimeError, TypeError) as error:
                 raise ValueError(self._can_not_run(error)) from error
-            given = self.run(few, zeros)
+            states = {f"state, part {i + 1}": x for i, x in enumerate(flatten(zeros))}
+            given, also_written = watched(lambda: self.run(few, zeros), states)
             alone = self.run(few[:, :1], None)[0]
-        if not torch.equal(few, before) and not few.isnan().any():
-            raise ValueError(
-                "the cell changes its inputs in place (x.mul_, x[...] = ...), so that the next "
-                "call is given others: write x = x * a, or clone() first"
-            )
+        if told := written or also_written:
+            raise UNCHANGED.unmet(told)
         if not _same_numbers(first, again):
-            raise ValueError(
-                "the cell gives other numbers when it is run twice, in eval mode too (dropout, "
-                "noise, a state of its own?), so that no gradient can be measured"
+            raise (NOT_RANDOM if drew else REPEATABLE).unmet(
+                "it gives other numbers when it is run twice, in eval mode too, so that no "
+                "gradient can be measured"
             )
         if not _same_numbers(first, given):
-            raise ValueError(
-                "the cell's state=None does not mean a state of zeros, "
-                "so that there is no initial state to measure the gradient at"
-            )
+            raise STARTS_FROM_ZEROS.unmet("without a state it does not start from a state of zeros")
         if not torch.allclose(alone, first[0][:, :1], rtol=1e-3, atol=1e-5, equal_nan=True):
-            raise ValueError(
-                "the cell gives an example other numbers when it is alone in its batch, so that no "
-                "example has a gradient of its own (is the batch taken for time or features?)"
+            raise INDEPENDENT.unmet(
+                "it gives an example other numbers when it is alone in its batch (is the batch "
+                "taken for time or features?)"
             )
         return zeros
 
     def _can_not_run(self, error: Exception) -> str:
-        told = f"the cell can't be run: {' '.join(str(error).split())}"
+        told = f"the cell can't be run: {reason(error)}"
         if any(isinstance(layer, Unroll) for layer in self.stack.layers):
             told += "; a cell takes x [B, I] and a state, a whole-sequence layer needs kind='layer'"
         return told

@@ -86,10 +86,18 @@ def draw(asked: dict[str, Any]) -> Iterator[Message]:
     problem, options = asked["problem"], asked["options"]
     cls = plugins.load(plugins.resolve(problem, "problems"))
     plugins.check_options(cls, options, ("length",), f"problem {problem}")
-    made = cls(asked["length"], **options)
-    sequence = vars(example(made, asked["seed"]))
+    try:
+        made = cls(asked["length"], **options)
+        sequence = vars(example(made, asked["seed"]))
+        baselines = {name: (told.loss, told.score) for name, told in made.baselines.items()}
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"problem {problem}: {plugins.own_words(error)}\n"
+            f"allowed: a problem that seqbench check-problem {problem} finds no fault with"
+        ) from None
     inputs = pd.DataFrame(sequence.pop("inputs")).rename(columns=str)
-    baselines = {name: (told.loss, told.score) for name, told in made.baselines.items()}
     yield sequence | {"baselines": baselines}, {"inputs": inputs.to_parquet()}
 
 

@@ -131,13 +131,24 @@ class Forecast:
         self.waiting.pop(trial.folder, None)
         self.running.pop(trial.folder, None)
 
+    def ratios(self) -> dict[str, float]:
+        """Kind -> how much longer than was foreseen its trials take."""
+        ratio = self.pace.ratio(1.0, self.prior)
+        return {one: pace.ratio(ratio) for one, pace in self.paces.items()}
+
+    def corrected(self) -> dict[str, Cost]:
+        """Kind -> cost, by what trials have taken."""
+        return {
+            one: Cost(**{name: ratio * seconds for name, seconds in vars(self.costs[one]).items()})
+            for one, ratio in self.ratios().items()
+        }
+
     def left(self) -> float | None:
         """Seconds, at most: a trial that is solved early ends early. None: not known yet."""
         now = time.monotonic()
         if not self.prior and (self.pace.expected <= 0 or now - self.began < ENOUGH):
             return None
-        ratio = self.pace.ratio(1.0, self.prior)
-        wholes = {one: self.paces[one].ratio(ratio) * self.wholes[one] for one in self.wholes}
+        wholes = {one: ratio * self.wholes[one] for one, ratio in self.ratios().items()}
         busy = []
         for one in self.running.values():
             share = 1 - (one.done or 0.0) / self.wholes[one.kind]

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -19,9 +20,11 @@ from rich.text import Text
 from seqbench.card.status import Status
 from seqbench.card.task import Trial
 from seqbench.errors import printable, say
+from seqbench.sweep import outlook
 from seqbench.sweep.forecast import Forecast
 
 TICK = 0.25  # seconds between two looks of the clock
+NOTE = 5.0  # seconds between two notes for others
 HEARTBEAT = 30.0  # seconds between plain lines while nothing finishes
 
 
@@ -51,11 +54,13 @@ class Display:
 
     Args:
         forecast: of the trials that there are to run.
+        path: the run's folder, for those who look from outside.
     """
 
     says_time_left = True
 
-    def __init__(self, forecast: Forecast) -> None:
+    def __init__(self, forecast: Forecast, path: Path) -> None:
+        self.path, self.noted = path, -math.inf
         self.forecast, self.total, self.done = forecast, len(forecast.waiting), 0
         self.running: dict[str, _Running] = {}
         self.started = self.spoken = time.monotonic()
@@ -71,12 +76,17 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.over.set()
         self.clock.join()
+        if self.done == self.total:
+            outlook.drop(self.path)
 
     def run_clock(self) -> None:
         """Show the passing of time."""
         while not self.over.wait(TICK):
             with self.lock, suppress(OSError, ValueError):  # a terminal that is gone
                 self.tick()
+                if time.monotonic() - self.noted > NOTE:
+                    outlook.write(self.path, self.forecast)
+                    self.noted = time.monotonic()
 
     def start(self, trial: Trial) -> None:
         """A trial has begun."""
@@ -151,11 +161,6 @@ class Display:
         return "time left: not known yet" if left is None else f"at most {duration(left)} left"
 
 
-def size(trial: Trial, steps: int | None = None) -> float:
-    """The work of a trial, or of its first steps, in arbitrary units."""
-    return trial.length * (trial.training.steps if steps is None else steps)
-
-
 def progress_of(one: _Running) -> str:
     """Where a running trial is."""
     loss = "" if math.isnan(one.loss) else f", loss {one.loss:.4g}"
@@ -167,8 +172,8 @@ class LiveDisplay(Display):
 
     says_time_left = False  # the bar does
 
-    def __init__(self, forecast: Forecast) -> None:
-        super().__init__(forecast)
+    def __init__(self, forecast: Forecast, path: Path) -> None:
+        super().__init__(forecast, path)
         self.bar = Progress(
             TextColumn("trials"),
             BarColumn(bar_width=24),
@@ -215,8 +220,8 @@ class Silent(Display):
         """Not said."""
 
 
-def display(forecast: Forecast, quiet: bool = False) -> Display:
+def display(forecast: Forecast, path: Path, quiet: bool = False) -> Display:
     """The right one for where stderr goes."""
     if quiet:
-        return Silent(forecast)
-    return (LiveDisplay if sys.stderr.isatty() else Display)(forecast)
+        return Silent(forecast, path)
+    return (LiveDisplay if sys.stderr.isatty() else Display)(forecast, path)

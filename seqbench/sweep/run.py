@@ -122,10 +122,12 @@ class Means:
         """The same with the device that "auto" stands for.
 
         Raises:
-            InputError: no such device here, or less than one worker.
+            InputError: no such device here, less than one worker, or no time.
         """
         if self.workers is not None and self.workers < 1:
             raise InputError(f"--workers {self.workers}\nallowed: 1 or more")
+        if self.timeout is not None and not self.timeout > 0:
+            raise InputError(f"--timeout {self.timeout:g}\nallowed: seconds, more than 0")
         if self.dask and self.device == "auto":
             raise InputError("--device auto with --dask\nallowed: cpu, cuda")
         if self.tensorboard:
@@ -216,7 +218,7 @@ def _run_missing(planned: Plan, means: Means, quiet: bool, costs: Mapping[str, C
         drop_leftovers(planned.path, planned.task.trials())
         missing = planned.missing
         forecast = Forecast(missing, costs, means.at_a_time(missing))
-        with display(forecast, quiet) as shown:
+        with display(forecast, planned.path, quiet) as shown:
             while missing:
                 elsewhere: list[Trial] = []
                 for executor, trials in executors(missing, means):

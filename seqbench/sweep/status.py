@@ -10,21 +10,29 @@ from seqbench.card.status import Status
 from seqbench.card.task import Trial
 from seqbench.errors import InputError
 from seqbench.results.checkpoints import saved_steps
+from seqbench.sweep import outlook
 from seqbench.sweep.claims import running
-from seqbench.sweep.progress import duration, name, size
+from seqbench.sweep.progress import duration, name
 
 
 def lines(path: Path) -> list[str]:
-    """What is done, what is being run, what failed, what is missing, how long that may take.
+    """What is done, what is being run, what failed, what is missing, how long that may take; of
+    the learning rates that are tried first, too.
 
     Raises:
         InputError: no run there, or files of a schema that this version can't read.
     """
-    task = results.read_task(path)
-    if task is None:
+    phases = [phase for phase in (path / results.TUNING, path) if results.read_task(phase)]
+    if not phases:
         raise InputError(f"{path} is not a run: it has no task.toml\nallowed: a run's folder")
+    return [line for phase in phases for line in _of_phase(phase)]
+
+
+def _of_phase(path: Path) -> list[str]:
+    task = results.read_task(path)
+    assert task is not None
     counts: Counter[str] = Counter()
-    told, seconds, work, left = [], 0.0, 0.0, 0.0
+    told, missing = [], []
     trials = task.trials()
     now = running(path, trials)
     for trial in trials:
@@ -35,11 +43,9 @@ def lines(path: Path) -> list[str]:
             record = None
         if record is None:
             word = "running" if trial in now else "not finished"
-            left += size(trial)
+            missing.append(trial)
         else:
             word = record["summary"]["status"]
-            seconds += record["summary"].get("seconds") or 0.0
-            work += size(trial, record["summary"].get("steps") or 0)
         counts[word] += 1
         saved = "" if record else _saved(path, trial)
         if word == "running" or saved:
@@ -48,13 +54,17 @@ def lines(path: Path) -> list[str]:
             told.append(f"{name(trial)}: {' '.join(str(record['summary']['error']).split())}")
     head = ", ".join(f"{count} {word}" for word, count in counts.items())
     whole = [f"{task.name}: {len(trials)} trials: {head}"]
-    if left and work:
-        at_once = max(1, len(now))
-        most = duration(left * seconds / work / at_once)
-        whole.append(f"at most {most} left, {at_once} at a time")
-    elif left:
-        whole.append("time left: not known yet")
-    return whole + told
+    return [*whole, *([_time_left(path, missing, bool(now))] if missing else []), *told]
+
+
+def _time_left(path: Path, missing: list[Trial], runs: bool) -> str:
+    """As the command that runs says it, or the one that ran last would."""
+    seen = outlook.read(path)
+    seconds = seen and (seen.left_now() if runs else seen.left_of(missing))
+    if seen is None or seconds is None:
+        return "time left: not known yet" if runs else "time left: not known"
+    when = "" if runs else "once it runs again, "
+    return f"{when}at most {duration(seconds)} left, {seen.workers} at a time"
 
 
 def _saved(path: Path, trial: Trial) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqbench import plugins
 from seqbench.errors import InputError
 from seqbench.problems.batch import Batch, missing
 from seqbench.testing import needs as needed
@@ -62,7 +63,7 @@ def length(subject: ProblemSubject) -> str:
             told = str(error)
             continue
         except Exception as error:
-            raise Fault(f"at length {shortest}: {type(error).__name__}: {error}") from None
+            raise Fault(f"at length {shortest}: {plugins.own_words(error)}") from None
         if told and str(shortest) not in told:
             raise Fault(
                 f"the shortest is {shortest}, and the error at {shortest - 1} says:\n{told}"

@@ -27,6 +27,7 @@ from seqbench.measure.flow import probe_flow
 from seqbench.measure.probe import PROBE_SIZE, cotangents
 from seqbench.measure.state import precision
 from seqbench.models.deep import Layers
+from seqbench.models.demands import check_trainable
 from seqbench.models.initial import glorot_readout, learn_starts
 from seqbench.models.kinds import build
 from seqbench.models.recurrent import Model
@@ -148,6 +149,7 @@ class Run:
 
     def __init__(self, trial: Trial, problem: Problem, model: Model, device: torch.device) -> None:
         self.trial, self.problem, self.model, self.device = trial, problem, model, device
+        check_trainable(model, self.typical_inputs())
         self.optimizer = make_optimizer(model.parameters(), trial)
         self.batches = Batches(trial, problem)
         self.evaluations = generator("evaluation", trial)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
+from testing import odd_cells as odd
 
 import seqbench
-from seqbench.cli import main
+from seqbench.cli import app, main
+from seqbench.testing.examination import examine
 
 CARD = """
 name = "tiny"
@@ -367,6 +371,8 @@ def test_dry_run_writes_nothing(card, tmp_path, monkeypatch, capsys):
         (["list", "colours"], "allowed: tasks, problems, cells"),
         (["flow", "lstm", "lstm"], "allowed: each cell once"),
         (["flow", "lstm", "--out", "x.jpeg2000"], "x.jpeg2000"),
+        (["flow", "lstm", "--length", "0"], "--length 0"),
+        (["run", "{card}", "--timeout", "0"], "--timeout 0"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_two_lines(
@@ -444,3 +450,79 @@ def test_an_error_in_a_problem_points_to_its_check(card, tmp_path, monkeypatch, 
     assert "no score today" in told
     assert "seqbench check-problem" in told
     assert "seqbench check CELL" not in told
+
+
+@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize("name", sorted(typer.main.get_command(app).commands))
+def test_every_command_is_explained_with_an_example_in_words_for_people(name, width):
+    of_name = typer.main.get_command(app).commands[name]
+    context = typer.Context(of_name, info_name=f"seqbench {name}", max_content_width=width)
+    context.terminal_width = width
+    lines = of_name.get_help(context).splitlines()
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith(f"  seqbench {name}") for line in lines), "no example"
+    told = "\n".join(lines)
+    for soup in ("<", "{CELL", "--no-", "x>=", "[required]"):
+        assert soup not in told.replace("> used.bib", "")
+    assert all((one.help and one.metavar) or one.is_flag for one in of_name.params)
+
+
+def test_the_list_of_commands_is_told_whole_at_sixty_columns(monkeypatch, capsys):
+    monkeypatch.setenv("TERMINAL_WIDTH", "60")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert seqbench_here("--help", monkeypatch=monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert not any(line.endswith("...") for line in lines[lines.index("Commands:") :])
+
+
+SILENT = """
+from torch import nn
+from seqbench import InputError
+from seqbench.problems.adding import Adding
+class Cell(nn.RNNCell):
+    def forward(self, x, state=None):
+        if len(x) == 16 and state is not None:
+            raise {error}
+        return super().forward(x, state)
+class Built(nn.RNNCell):
+    def __init__(self, *sizes):
+        raise {error}
+class Problem(Adding):
+    def __init__(self, length):
+        raise {error}
+"""
+
+
+@pytest.mark.parametrize("error", ["Exception()", "KeyError('')", "InputError()", "ValueError"])
+def test_no_message_ends_in_empty_words(error, card, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "silent.py").write_text(SILENT.format(error=error))
+    small = ["--lengths", "6", "--seeds", "1", "--steps", "20"]
+    mine = "silent.py:Problem"
+    for words in (
+        ["run", card, "--cells", "silent.py:Cell,silent.py:Built", *small],
+        ["run", card, "--cells", "rnn", "--set", f"problem.name={mine}", *small],
+        ["flow", "silent.py:Built", "--length", "5"],
+        ["check", "silent.py:Built"],
+        ["check-problem", mine],
+        ["show", mine],
+    ):
+        assert seqbench_here(*words, monkeypatch=monkeypatch) in (1, 2), words
+        seen = capsys.readouterr()
+        for line in (seen.out + seen.err).splitlines():
+            assert not re.search(r"[:;,] *([:;)]|'')|: *$", line), (words, line)
+
+
+def test_a_cell_that_breaks_the_contract_is_named_by_run_as_by_check(card, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = ("MixesByBatchNorm", "WritesIntoX", "WritesIntoTheState")
+    specs = [f"{odd.__file__}:{name}" for name in cells]
+    seqbench_here("run", card, "--cells", ",".join(specs), "--seeds", 1, monkeypatch=monkeypatch)
+    trials = seqbench.load(tmp_path / "runs" / "tiny").trials
+    assert set(trials["status"]) == {"error"}
+    for name in cells:
+        (failed,) = [one for one in examine(getattr(odd, name)) if one.status == "failed"]
+        for told in trials[trials["cell"] == name]["error"]:
+            assert told.startswith(f"ValueError: {failed.name}: ")
+            assert told.endswith(failed.advice)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from seqbench.errors import InputError, say
+from seqbench.errors import InputError, reason, say, words
 from seqbench.sweep.executors import Event, Finished, Job, Started, Stepped, on_cluster
 from seqbench.sweep.executors.processes import failed
 
@@ -68,7 +68,7 @@ class Cluster:
                     yield told
         except OSError as error:
             raise InputError(
-                f"--dask {self.address}: the scheduler is gone: {error}\n"
+                f"--dask {self.address}: the scheduler is gone: {reason(error)}\n"
                 "allowed: the same command again; what is finished is kept"
             ) from None
         finally:
@@ -110,10 +110,9 @@ class Cluster:
         try:
             told = future.result(timeout=PATIENCE)
         except KilledWorker as error:
-            return failed(job, f"its workers are gone: {' '.join(str(error).split())}")
+            return failed(job, f"its workers are gone: {reason(error)}")
         except Exception as error:  # before a trial was run: those come as records
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            told = {"refused": f"a worker can't run trials: {said}"}
+            told = {"refused": f"a worker can't run trials: {words(error)}"}
         if "refused" in told:
             ours = ", ".join(f"{name} {version}" for name, version in on_cluster.versions().items())
             raise InputError(
@@ -140,7 +139,7 @@ def connect(address: str) -> Any:
         return Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"--dask {address}: no scheduler answers there: {' '.join(str(error).split())}\n"
+            f"--dask {address}: no scheduler answers there: {reason(error)}\n"
             "allowed: the address of a running one, as in tcp://127.0.0.1:8786"
         ) from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import random
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,26 @@ from torch import Tensor, nn
 
 from seqbench import plugins
 from seqbench.engine.chain import flatten, rebuild
+from seqbench.models.demands import (
+    INDEPENDENT,
+    NOT_RANDOM,
+    REPEATABLE,
+    ROUNDING,
+    STARTS_FROM_ZEROS,
+    UNCHANGED,
+    depends_on_neighbours,
+    largest_difference,
+    mixed,
+    watched,
+)
 from seqbench.testing.checks.subject import (
     EXAMPLES,
-    ROUNDING,
     STEPS,
     Fault,
     NotApplicable,
     Subject,
     check,
     clone,
-    largest_difference,
     leaves,
     outline,
 )
@@ -215,12 +226,7 @@ def _say_if_it_returns_output_and_state(subject: Subject) -> None:
     )
 
 
-@check(
-    "nothing changed in place",
-    "inputs and states are needed again for the backward pass: write h = h * a, not h *= a, h.mul_ "
-    "or h[...] = ...; clone() first what has to be changed",
-    needs=("state fed back",),
-)
+@check(*UNCHANGED, needs=("state fed back",))
 def nothing_changed(subject: Subject) -> None:
     """Inputs and the state are the same after the call."""
     layer, x_TBI = subject.layer(), subject.inputs()
@@ -230,20 +236,12 @@ def nothing_changed(subject: Subject) -> None:
             handed = {"x": x_TBI[1:2].clone()}
             if given is not None:
                 handed |= {f"state{where}": part for where, part in leaves(given)}
-            before = {name: (part._version, part.clone()) for name, part in handed.items()}
-            layer(handed["x"], given)
-            for name, part in handed.items():
-                version, values = before[name]
-                if part._version != version or largest_difference(part, values) > 0:
-                    raise Fault(f"{name} is changed by the call")
+            _, told = watched(partial(layer, handed["x"], given), handed)
+            if told:
+                raise Fault(told)
 
 
-@check(
-    "random state untouched",
-    "draw in the constructor from torch's global generator, and nowhere else but in training mode; "
-    "never seed it; not from numpy or random, which seqbench does not seed",
-    needs=("nothing changed in place",),
-)
+@check(*NOT_RANDOM, needs=(UNCHANGED.name,))
 def random_state(subject: Subject) -> None:
     """A forward pass in eval mode draws nothing; a seed alone decides what is built."""
     with torch.random.fork_rng(devices=[]):
@@ -275,12 +273,7 @@ def _random_states() -> dict[str, Any]:
     }
 
 
-@check(
-    "nothing kept between calls",
-    "what a cell remembers is in the state that it returns, and nowhere else: no self.h, no "
-    "counter, no generator of its own; registered buffers may change in training mode",
-    needs=("random state untouched",),
-)
+@check(*REPEATABLE, needs=(NOT_RANDOM.name,))
 def nothing_kept(subject: Subject) -> None:
     """The same step gives the same numbers whatever was run before."""
     for mode in ("eval", "training"):
@@ -311,11 +304,7 @@ def _step(layer: nn.Module, x_1BI: Tensor, state: Any, buffers: dict[str, Any]) 
         return layer(x_1BI, clone(state))
 
 
-@check(
-    "state=None is zeros",
-    "start from zeros: gradient flow needs an initial state to measure at, so that a learned or "
-    "random one can't be measured",
-)
+@check(*STARTS_FROM_ZEROS)
 def none_is_zeros(subject: Subject) -> None:
     """No state and a state of zeros give the same numbers."""
     layer, x_TBI = subject.layer(), subject.inputs()
@@ -352,28 +341,23 @@ def in_pieces(subject: Subject) -> None:
         raise Fault(f"2 and 4 steps, the state handed on, differ from 6 steps by up to {apart:.2g}")
 
 
-@check(
-    "examples independent",
-    "norms are taken for each example, so that none may depend on its neighbours: LayerNorm in "
-    "place of BatchNorm, no mean or softmax over the batch axis",
-)
+@check(*INDEPENDENT)
 def examples_independent(subject: Subject) -> None:
     """Another first example leaves the others' numbers as they are, in training as well."""
     x_TBI = subject.inputs()
     other_TBI = torch.cat([1 - 3 * x_TBI[:, :1], x_TBI[:, 1:]], 1)
     for mode in ("training", "eval"):
-        found = []
-        for inputs_TBI in (x_TBI, other_TBI):
-            layer = subject.layer().train(mode == "training")  # its buffers may change
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                outputs_TBn, state = layer(inputs_TBI, None)
-            parts = [
-                part[:, 1:] if subject.is_layer and part.ndim > 2 else part[1:]
-                for part in flatten(state)
-            ]
-            found.append((outputs_TBn[:, 1:], *parts))
-        if (apart := largest_difference(*found)) > ROUNDING:
-            raise Fault(
-                f"in {mode} mode examples 2 to 4 change by up to {apart:.2g} when example 1 does"
-            )
+        apart = depends_on_neighbours(partial(_outcome, subject, mode), x_TBI, other_TBI)
+        if apart > ROUNDING:
+            raise Fault(mixed(mode, EXAMPLES, apart))
+
+
+def _outcome(subject: Subject, mode: str, inputs_TBI: Tensor) -> tuple[Tensor, ...]:
+    """Outputs and state of a new layer, what it draws always the same; the batch second."""
+    layer = subject.layer().train(mode == "training")  # its buffers may change
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        outputs_TBn, state = layer(inputs_TBI, None)
+    parts = flatten(state)
+    whole = (part if subject.is_layer and part.ndim > 2 else part[None] for part in parts)
+    return outputs_TBn, *whole

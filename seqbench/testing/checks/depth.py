@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqbench.errors import InputError
+from seqbench.errors import InputError, reason
 from seqbench.measure.flow import gradient_flow
 from seqbench.measure.state import measuring
 from seqbench.models.deep import Layers
@@ -104,7 +104,7 @@ def apart(subject: DeepSubject) -> str | None:
         try:
             chain.start()
         except ValueError as error:
-            raise Fault(str(error)) from None
+            raise Fault(reason(error)) from None
     return (
         "mind: batch norm mixes examples; the flow is of the summed loss" if chain.mixes else None
     )

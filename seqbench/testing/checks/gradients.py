@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from seqbench.engine.chain import flatten, rebuild
+from seqbench.errors import reason
 from seqbench.measure.state import unreached, widened
 from seqbench.models.recurrent import Stack
 from seqbench.testing.checks.subject import Fault, NotApplicable, Subject, check, clone
@@ -163,7 +164,7 @@ def gradients_are_right(subject: Subject) -> None:
     except GradcheckError as error:
         found = re.search(r"output (\d+) with respect to input (\d+)", str(error))
         if not found:
-            raise Fault(" ".join(str(error).split())[:200]) from None
+            raise Fault(reason(error)[:200]) from None
         which = names[int(found[2])]
         of = "the outputs" if found[1] == "0" else f"part {int(found[1]) - 1} of the state"
         raise Fault(

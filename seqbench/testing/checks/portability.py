@@ -18,14 +18,13 @@ from torch.utils._pytree import tree_leaves
 from seqbench import plugins
 from seqbench.engine.chain import flatten
 from seqbench.measure.state import widened
+from seqbench.models.demands import ROUNDING, largest_difference
 from seqbench.testing.checks.subject import (
-    ROUNDING,
     Fault,
     NotApplicable,
     Subject,
     check,
     clone,
-    largest_difference,
 )
 
 PLAIN = (

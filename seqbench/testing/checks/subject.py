@@ -13,8 +13,6 @@ from seqbench.engine.chain import flatten, rebuild
 from seqbench.models.recurrent import as_layer, is_layer
 
 STEPS, EXAMPLES = 6, 4  # of the sequences that a cell is tried on
-# Two computations of the same numbers in float32 agree better than this; a fault is far beyond it.
-ROUNDING = 1e-4
 
 
 class Fault(Exception):
@@ -130,14 +128,3 @@ def clone(state: Any) -> Any:
     if state is None:
         return None
     return rebuild(state, [part.detach().clone() for part in flatten(state)])
-
-
-def largest_difference(one: Any, other: Any) -> float:
-    """Between the tensors of two states or pairs of outputs and states; NaN equals NaN."""
-    worst = 0.0
-    for x, y in zip(flatten(one), flatten(other), strict=True):
-        wide = torch.complex128 if x.is_complex() else torch.float64
-        x, y = x.detach().to(wide), y.detach().to(wide)
-        apart = torch.where((x == y) | (x.isnan() & y.isnan()), 0.0, (x - y).abs())
-        worst = max(worst, apart.nan_to_num(nan=torch.inf).max().item() if apart.numel() else 0.0)
-    return worst
