@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -147,3 +149,63 @@ def test_the_output_flow_is_read_without_the_rest(run):
     wanted = whole[(whole["source"] == "output") & (whole["state"] == "all")]
     found = seqbench.load(run).output_flow
     pd.testing.assert_frame_equal(found, wanted.reset_index(drop=True))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from seqbench import results
+from seqbench.results import files, opened, packs
+
+opened.WORTH_PACKING, packs.TOGETHER = 1, 3
+run, passed = Path(sys.argv[1]), 0
+
+def watched(function, last, around):
+    def call(*given, **how):
+        moment(last)
+        found = function(*given, **how)
+        if around:
+            moment(last)
+        return found
+    return call
+
+def moment(last):
+    global passed
+    passed += 1
+    if passed == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+for last in range(1, 1000):
+    child = os.fork()
+    if not child:
+        packs._flush = watched(packs._flush, last, around=False)
+        os.replace = watched(os.replace, last, around=True)
+        results.load(run, pack=True)
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    print(os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else "done", flush=True)
+    if sys.stdin.readline() != "next\\n" or not os.WIFSIGNALED(ended):
+        break
+"""
+
+
+def test_whoever_is_killed_at_any_moment_while_packing_loses_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "TOGETHER", 3)
+    plain, kills = unpacked(run, tmp_path / "plain"), 0
+    shutil.rmtree(run / "packed")
+    words = [sys.executable, "-c", KILLED, str(run)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes) as packing:
+        while packing.stdout.readline() == "9\n":
+            kills += 1
+            same(seqbench.load(run), plain)
+            same(results.load(run, pack=True), plain)
+            assert not list(run.rglob("*.tmp"))
+            shutil.rmtree(run / "packed")
+            packing.stdin.write("next\n")
+            packing.stdin.flush()
+        packing.stdin.close()
+    assert kills > 10
+    same(seqbench.run(run / "task.toml", run, quiet=True), plain)
+    for name in ("trial", "curves", "flow"):
+        assert len(packs.Pack(run, name).copied) == len(plain.trials)
