@@ -16,7 +16,7 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """CELL... as it is, [KIND] for what may be left out."""
-        return [*self.options_metavar.split(), *(name for name, _ in self.arguments())]
+        return [self.options_metavar or "", *(name for name, _ in self.arguments())]
 
     def arguments(self) -> Iterator[tuple[str, str]]:
         """Each with its explanation."""

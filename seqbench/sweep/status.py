@@ -60,7 +60,9 @@ def _of_phase(path: Path) -> list[str]:
 def _time_left(path: Path, missing: list[Trial], runs: bool) -> str:
     """As the command that runs says it, or the one that ran last would."""
     seen = outlook.read(path)
-    seconds = seen and (seen.left_now() if runs else seen.left_of(missing))
+    seconds = None
+    if seen:
+        seconds = seen.left_now() if runs else seen.left_of(missing)
     if seen is None or seconds is None:
         return "time left: not known yet" if runs else "time left: not known"
     when = "" if runs else "once it runs again, "
