@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seqbench.analysis.mean_field import ACTIVATIONS, gradient_factor
+from seqbench.analysis.unit import LAYERS, STEPS, Unit
 from seqbench.results import Results
 
 DENSE = "seqbench.cells.dense:Dense"
@@ -93,10 +94,20 @@ def factors(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def unit(results: Results) -> str:
-    """What lags count: "layers" where all cells are chains of layers, else "steps"."""
+def unit(results: Results) -> Unit:
+    """What lengths and lags count: layers where all cells are chains of layers, else steps."""
     deep = _chains(results)
-    return "layers" if all(cell.label in deep for cell in results.task.cells) else "steps"
+    return LAYERS if all(cell.label in deep for cell in results.task.cells) else STEPS
+
+
+def sigmoid_chains(results: Results) -> list[str]:
+    """The labels of those networks of the bundled cell whose layers are sigmoid."""
+    known = _chains(results)
+    return [
+        cell.label
+        for cell in results.task.cells
+        if known.get(cell.label) and cell.options.get("activation", "sigmoid") == "sigmoid"
+    ]
 
 
 def _chains(results: Results) -> dict[str, bool]:
@@ -146,6 +157,24 @@ def speeds(results: Results) -> pd.DataFrame:
         for row in table.itertuples()
     ]
     return table
+
+
+def speed_ratios(results: Results) -> pd.DataFrame:
+    """How many times faster the hidden layer next to the output learns than the one next to the
+    input, at the largest depth, before training and at the last record.
+
+    Returns:
+        cell, length, start, end, step (of the last record); of networks of more than one layer.
+    """
+    table = speeds(results)
+    table = table[(table["layer"] <= table["length"]) & (table["length"] > 1)]
+    table = table[table["length"] == table.groupby("cell")["length"].transform("max")]
+    rows = []
+    for (cell, length), group in table.groupby(["cell", "length"], sort=False):
+        by = group.pivot(index="step", columns="layer", values="median").sort_index()
+        ratio = by[length] / by[1]
+        rows.append((cell, length, ratio.iloc[0], ratio.iloc[-1], by.index[-1]))
+    return pd.DataFrame(rows, columns=["cell", "length", "start", "end", "step"])
 
 
 def _as_published(results: Results) -> set[str]:

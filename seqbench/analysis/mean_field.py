@@ -128,10 +128,19 @@ def open_interval(weight: float) -> float:
 
 
 def share_above(threshold: float, neurons: int = 1_000_000, seed: int = 0) -> float:
-    """How many of the factors |w sigma'(w a + b)| of a chain of single neurons exceed a threshold,
-    sampled: w and b from N(0, 1), a the activation of the neuron before, the fourth of its chain.
+    """How many of the factors of a chain of single neurons exceed a threshold.
 
     Of 1/4, the largest slope of a sigmoid: 19 %. Where |w| < 1 none does.
+
+    Args:
+        neurons, seed: as for `drawn_factors`.
+    """
+    return float((drawn_factors(neurons, seed) > threshold).mean())
+
+
+def drawn_factors(neurons: int = 1_000_000, seed: int = 0) -> np.ndarray:
+    """|w sigma'(w a + b)|, sampled: w and b from N(0, 1), a the activation of the neuron before,
+    each the fourth of its chain.
     """
     draws = np.random.default_rng(seed)
     a = np.full(neurons, 0.5)
@@ -139,4 +148,4 @@ def share_above(threshold: float, neurons: int = 1_000_000, seed: int = 0) -> fl
         w, b = draws.standard_normal((2, neurons))
         z = w * a + b
         a = sigmoid(z)
-    return float((np.abs(w) * _sigmoid_slope(z) > threshold).mean())
+    return np.abs(w) * _sigmoid_slope(z)

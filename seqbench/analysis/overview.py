@@ -68,19 +68,35 @@ def _points(study: Study) -> pd.DataFrame:
     return table.assign(share=table["solved"] / table["trials"])
 
 
-def concordance(table: pd.DataFrame) -> tuple[int, int]:
-    """Of two cells at the same problem and length, does the one with the more open flow solve it
-    more often? Problems that are hard for all cells say nothing here.
+def lengths_reached(studies: Mapping[str, Study]) -> pd.DataFrame:
+    """Of each run and cell: S at the needed lag of the largest length before training, and how far
+    the cell got. Cells whose missing trials could still raise that are left out.
+
+    Returns:
+        run, cell, length (the card's largest), s_start (median over seeds), longest (0: none),
+        reached: that as a share of the largest.
+    """
+    frames = [study.overview.assign(run=run) for run, study in studies.items()]
+    table = pd.concat(frames, ignore_index=True)
+    table = table[table["s_start"].notna() & ~table["undecided"]]
+    table = table.assign(reached=table["longest"] / table["length"])
+    return table[["run", "cell", "length", "s_start", "longest", "reached"]].reset_index(drop=True)
+
+
+def concordance(table: pd.DataFrame, of: str = "share") -> tuple[int, int]:
+    """Of two cells at the same problem and length, does the one with the more open flow get
+    further? Problems that are hard for all cells say nothing here.
 
     Args:
-        table: from `points`.
+        table: from `points` or `lengths_reached`.
+        of: what is compared with s_start, a column.
 
     Returns:
         In how many pairs it does; of how many in which both differ.
     """
     agree = differ = 0
     for _, group in table.groupby(["run", "length"], sort=False):
-        for one, other in combinations(group[["s_start", "share"]].to_numpy(float), 2):
+        for one, other in combinations(group[["s_start", of]].to_numpy(float), 2):
             if (one != other).all():
                 differ += 1
                 agree += (one[0] > other[0]) == (one[1] > other[1])

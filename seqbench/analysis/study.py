@@ -17,6 +17,7 @@ from seqbench.analysis import (
     shapes,
     statistics,
 )
+from seqbench.analysis.unit import Unit
 from seqbench.results import Results
 
 
@@ -37,8 +38,8 @@ class Study:
         return [cell.label for cell in self.task.cells]
 
     @cached_property
-    def unit(self) -> str:
-        """What lags count, "steps" or "layers": see `depth.unit`."""
+    def unit(self) -> Unit:
+        """What lengths and lags count: see `depth.unit`."""
         return depth.unit(self.results)
 
     @cached_property

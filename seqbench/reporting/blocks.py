@@ -154,6 +154,11 @@ class Part:
     folded: bool = False
     beside: bool = False
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is more than files to it."""
+        return any(not isinstance(block, Table) or block.heads for block in self.blocks)
+
     def leaves(self) -> Iterable[Text | Table | Figure]:
         """Every block, those that are folded too."""
         for block in self.blocks:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis.readings import shared_median
 from seqbench.analysis.shapes import TRIAL
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.card.status import FINISHED, Status
 from seqbench.measure.diagnostics.picture import Panel, Picture
 from seqbench.reporting import style
@@ -46,72 +47,86 @@ class View:
         return sorted(self.rows["length"].unique())[-LENGTHS:]
 
 
-def draw(view: View, trials: pd.DataFrame, labels: list[str]) -> Figure:
+def draw(
+    view: View,
+    trials: pd.DataFrame,
+    labels: list[str],
+    unit: Unit = STEPS,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
     """One view.
 
     Args:
         trials: of the results, for what became of each.
         labels: the cells, in the card's order.
+        unit: what lengths count.
+        ax: in whose place to draw; None: a new figure.
     """
     looks = style.looks(labels)
     rows = view.rows.merge(trials[[*TRIAL, "status"]], on=TRIAL)
     rows = rows[rows["length"].isin(view.lengths)]
-    figure = (_over_steps if view.picture.over == "step" else _over_index)(view, rows, looks)
+    over = _over_steps if view.picture.over == "step" else _over_index
+    figure = over(view, rows, looks, unit, ax)
     cells = [style.line(cell, **looks[cell]) for cell in labels if cell in set(rows["cell"])]
     seen = set(rows["status"]) if view.picture.over == "step" else set()
     ends = style.outcomes(seen, ms=3.5)
     style.legend(figure, cells + ends)
-    return figure
+    return style.whole(figure)
 
 
-def _over_steps(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
+def _over_steps(
+    view: View, rows: pd.DataFrame, looks: dict, unit: Unit, ax: Axes | None
+) -> FigureBase:
     """A column a quantity, a row a length; of one quantity, a column a length."""
     picture = view.picture
     figure, axes = (
-        style.panels(len(picture.panels), len(view.lengths), height=1.8)
+        style.panels(len(picture.panels), len(view.lengths), height=1.8, ax=ax)
         if len(picture.panels) > 1
-        else style.panels(len(view.lengths), 1, height=2.1)
+        else style.panels(len(view.lengths), 1, height=2.1, ax=ax)
     )
     for column, panel in zip(
         axes.T if len(picture.panels) > 1 else axes, picture.panels, strict=True
     ):
         here = _of(rows, panel)
         limits = _limits(view, panel, here["value"])
-        for ax, length in zip(column, view.lengths, strict=True):
+        for one, length in zip(column, view.lengths, strict=True):
             of_length = here[here["length"] == length]
             for cell, group in of_length.groupby("cell", sort=False):
-                _draw_cell(ax, group, looks[cell], limits)
-            _finish(ax, view, panel, limits)
-            ax.set_title(_title(f"{panel.title or panel.quantity}, T = {length}"))
-            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            style.thousands(ax)
+                _draw_cell(one, group, looks[cell], limits)
+            _finish(one, view, panel, limits)
+            one.set_title(_title(f"{panel.title or panel.quantity}, {unit.at(length)}"))
+            one.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            style.thousands(one)
     style.label_edges(figure, axes, picture.x, [picture.y] * len(axes))
     return figure
 
 
-def _over_index(view: View, rows: pd.DataFrame, looks: dict) -> Figure:
+def _over_index(
+    view: View, rows: pd.DataFrame, looks: dict, unit: Unit, ax: Axes | None
+) -> FigureBase:
     """A column a length and quantity; the start above, the end below."""
     picture = view.picture
     columns = [(length, panel) for length in view.lengths for panel in picture.panels]
-    figure, axes = style.panels(len(columns), len(ENDS), height=1.9)
+    figure, axes = style.panels(len(columns), len(ENDS), height=1.9, ax=ax)
     limits = {
         panel: _limits(view, panel, _ends(_of(rows, panel))["value"]) for panel in picture.panels
     }
     for column, (length, panel) in zip(axes.T, columns, strict=True):
         here = _of(rows, panel)
         here = _ends(here[here["length"] == length])
-        for ax, (at, told) in zip(column, ENDS.items(), strict=True):
+        for one, (at, told) in zip(column, ENDS.items(), strict=True):
             for cell, group in here[here["at"] == at].groupby("cell", sort=False):
-                _draw_series(ax, group, looks[cell], limits[panel], picture.offset)
-            _finish(ax, view, panel, limits[panel])
-            ax.set_title(_title(f"{panel.title or panel.quantity}, T = {length}, {told}"))
+                _draw_series(one, group, looks[cell], limits[panel], picture.offset)
+            _finish(one, view, panel, limits[panel])
+            one.set_title(_title(f"{panel.title or panel.quantity}, {unit.at(length)}, {told}"))
             if len(here):
                 low, high = (
                     here["index"].min() + picture.offset,
                     here["index"].max() + picture.offset,
                 )
-                ax.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+                one.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
+            one.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.label_edges(figure, axes, picture.x, [picture.y] * len(axes))
     return figure
 

@@ -20,12 +20,12 @@ NAMED = 16  # channels that have room for their names
 ASKED, NEEDED = "black", style.COLOURS[0]
 
 
-def draw(example: Example, title: str = "") -> Figure:
+def draw(example: Example, title: str = "", *, ax: Axes | None = None) -> Figure:
     """Inputs as an image, channels upwards; under it the answers asked for, at the steps where they
     are scored; lines from each anchor back to the steps that it needs."""
     steps, channels = example.inputs.shape
     height = min(0.6 + 0.22 * channels, HIGHEST)
-    figure = Figure(figsize=(WIDTH, height + 1.2), layout="constrained")
+    figure = style.canvas(ax, (WIDTH, height + 1.2))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[height, 1.0])
     above.imshow(
         example.inputs.T,
@@ -42,7 +42,7 @@ def draw(example: Example, title: str = "") -> Figure:
     _answers(below, example)
     below.set_xlabel("step")
     below.set_xlim(0.5, steps + 0.5)
-    return figure
+    return style.whole(figure)
 
 
 def _answers(ax: Axes, example: Example) -> None:

@@ -1,5 +1,5 @@
-"""Figures of DataFrames, for a notebook or a paper: each returns its Figure, and draws into `ax`
-where one is given.
+"""Figures of DataFrames, for a notebook or a paper: each returns its Figure, and draws where `ax`
+stands, if one is given: a figure of one panel in it, one of several panels in its place.
 
     study = Study(seqbench.load("runs/adding"))
     figures.flow(study.shape.query("length == 100"), study.needs)
@@ -17,15 +17,27 @@ from matplotlib.figure import Figure
 from seqbench.analysis import statistics
 from seqbench.analysis.opening import OPEN
 from seqbench.errors import InputError
-from seqbench.reporting import scatter, style
-from seqbench.reporting.sections import learning
+from seqbench.measure.diagnostics.picture import Picture
+from seqbench.reporting import diagnosed, scatter, story, style
+from seqbench.reporting.sections import diagnostics, heat, learning
 from seqbench.reporting.story import mark_needs
 from seqbench.reporting.style import GREY
 
-__all__ = ["flow", "loss", "predicts", "reach", "solved"]
+__all__ = [
+    "diagnostic",
+    "flow",
+    "flow_before_and_after",
+    "flow_over_training",
+    "loss",
+    "predicts",
+    "problem",
+    "reach",
+    "solved",
+]
 
 SIZE = (4.6, 2.9)  # inches
-predicts = scatter.draw
+predicts = scatter.draw_points
+problem = story.draw_problem
 
 
 def flow(
@@ -135,6 +147,79 @@ def reach(comparison: pd.DataFrame, name: str = "half_life", *, ax: Axes | None 
     ax.set_yscale("log")
     _label(ax, looks, "T", f"{name.replace('_', ' ')}, steps")
     return figure
+
+
+def flow_before_and_after(
+    table: pd.DataFrame,
+    comparison: pd.DataFrame,
+    needs: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
+    """S(k) before training on the left, at the end on the right: a report's first figure.
+
+    Args:
+        table: `Study.shape` at one length.
+        comparison, needs: of the same Study.
+
+    Raises:
+        InputError: more than one length.
+    """
+    _one_length(table)
+    known = table[table["main_anchor"] & (table["at"] != "") & table["s"].notna()]
+    told = story.of(known, comparison, needs)
+    return story.draw(told, list(table["cell"].unique()), ax=ax)
+
+
+def flow_over_training(
+    table: pd.DataFrame, needs: pd.DataFrame | None = None, *, ax: Axes | None = None
+) -> Figure:
+    """S(k) by colour over lag and recorded step, a panel a trial.
+
+    Args:
+        table: `Study.shape`, of the trials that are to be drawn.
+        needs: `Study.needs`, to mark the longest lag that the problem needs.
+    """
+    rows = table[table["main_anchor"]]
+    main = {} if needs is None else needs[needs["main"]].set_index("length")["median"].to_dict()
+    panels = [
+        heat.Panel(
+            title=f"{cell}\nT = {length}, seed {seed}",
+            length=int(length),
+            rows=trial,
+            need=float(main.get(length, np.nan)),
+            fell_at=np.nan,
+        )
+        for (cell, length, seed), trial in rows.groupby(["cell", "length", "seed"], sort=False)
+    ]
+    return heat.draw(sorted(panels, key=lambda panel: -panel.length), ax=ax)
+
+
+def diagnostic(
+    readings: pd.DataFrame,
+    trials: pd.DataFrame,
+    picture: Picture | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
+    """What one diagnostic said.
+
+    Args:
+        readings: `Study.readings`, of one diagnostic.
+        trials: of the results, for what became of each.
+        picture: how it is drawn; None: its quantities against the training step.
+
+    Raises:
+        InputError: it has nothing of what the picture shows.
+    """
+    label = str(readings["diagnostic"].iloc[0]) if len(readings) else "nothing"
+    view = diagnostics.settled(label, picture or diagnostics.plain(label)[0], readings)
+    if view is None:
+        raise InputError(
+            f"readings of {label}: no such quantities\nallowed: rows of one diagnostic that have "
+            "the quantities of the picture"
+        )
+    return diagnosed.draw(view, trials, list(trials["cell"].unique()), ax=ax)
 
 
 def _label(ax: Axes, looks: dict[str, dict], x: str, y: str) -> None:

@@ -23,7 +23,7 @@ def render(document: Document) -> str:
         lines += [f"[{plain(document.up)}](../report.md)", ""]
     seen = document.seen()
     for part in document.parts:
-        if part.title:
+        if part.title and part.shown:
             lines += [f"## {plain(part.title)}", ""]
         for block in part.blocks:
             lines += _block(block, seen, part.title)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from seqbench.analysis import overview
-from seqbench.analysis.statistics import rank_correlation
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import Unit
 from seqbench.problems import GROUPS, group
 from seqbench.reporting import problems_map, scatter, story
 from seqbench.reporting.blocks import Block, Document, Entry, Figure, Part, Spark, Table, Text
@@ -21,8 +21,9 @@ TITLE = "All problems"
 LOW, HIGH = -9.0, 1.0  # decades that a small picture shows
 MANY_POINTS = 40  # of a line
 NOTE = (
-    "The longest T that at least half of the seeds solved, and all shorter ones of the card too; "
-    "of which lengths stands under the problem. Where there is none: what was learned, over all "
+    "The longest length that at least half of the seeds solved, and all shorter ones of the card "
+    "too; of which lengths stands under the problem. Where there is none: what was learned, over "
+    "all "
     "lengths and seeds (0 %: as much as somebody earns who knows nothing; right: the share of "
     "answers). Under it the output flow S(k) at the longest length against the lag k, dashed "
     "before training, solid at the end, from 10 down to a billionth; dotted: a thousandth; shaded: "
@@ -34,11 +35,11 @@ def document(studies: Mapping[str, Study]) -> Document:
     """The page, of runs by the names of their folders."""
     ordered = {run: studies[run] for run in sorted(studies, key=lambda run: _place(studies[run]))}
     table, cells = overview.reached(ordered), overview.common_cells(ordered)
-    points = overview.points(ordered)
+    points, reached = overview.points(ordered), overview.lengths_reached(ordered)
     parts = [
         Part("", [Text([_what_was_run(ordered, table)], "note")]),
         Part("Which problem, which cell?", list(_matrix(ordered, table, cells))),
-        Part(scatter.TITLE, list(_scatter(points))),
+        Part(scatter.TITLE, list(_scatter(reached, points))),
         Part("What was run", [_runs(ordered, table)], folded=True),
     ]
     lead = "Each problem asks a cell to remember something else. How far does each cell get?"
@@ -68,8 +69,16 @@ def _matrix(studies: Mapping[str, Study], table: pd.DataFrame, cells: list[str])
     for run, study in studies.items():
         mine = table[table["run"] == run].set_index("cell")
         told = story.data(study)
-        entries = [_entry(mine.loc[c], told, run) if c in mine.index else DASH for c in cells]
-        rows.append([_head(run, mine), *entries, *([_best(mine, cells, run)] if others else [])])
+        entries = [
+            _entry(mine.loc[c], told, study.unit, run) if c in mine.index else DASH for c in cells
+        ]
+        rows.append(
+            [
+                _head(run, mine, study.unit),
+                *entries,
+                *([_best(mine, cells, run, study.unit)] if others else []),
+            ]
+        )
     groups = [group(study.task.problem.name) for study in studies.values()]
     title = "The longest length solved, by problem and cell"
     yield Table("overview", table, heads, rows, "l" * len(heads), title=title, groups=groups)
@@ -79,18 +88,18 @@ def _matrix(studies: Mapping[str, Study], table: pd.DataFrame, cells: list[str])
     yield Figure("overview", "The same as a picture", problems_map.CAPTION, plot)
 
 
-def _head(run: str, mine: pd.DataFrame) -> Entry:
+def _head(run: str, mine: pd.DataFrame, unit: Unit) -> Entry:
     """A problem: its name, its lengths, and whether something is missing."""
     row = mine.iloc[0]
     low, high = row["shortest"], row["length"]
-    lengths = f"T = {low}" if low == high else f"T = {low} to {high}"
+    lengths = unit.at(low) if low == high else f"{unit.at(low)} to {high}"
     trials, finished = int(mine["trials"].sum()), int(mine["finished"].sum())
     partial_run = f"; {finished} of {trials} trials" if finished < trials else ""
     return Entry(run, f"{lengths}{partial_run}", link=run)
 
 
-def _entry(row: pd.Series, told: story.Story | None, run: str) -> Entry:
-    text, detail = problems_map.reached(row)
+def _entry(row: pd.Series, told: story.Story | None, unit: Unit, run: str) -> Entry:
+    text, detail = problems_map.reached(row, unit)
     value = float(row["share"]) if row["longest"] else -1 + float(np.nan_to_num(row["learned"]))
     return Entry(text, detail, _hint(row), value, link=run, spark=spark(told, str(row.name)))
 
@@ -106,11 +115,11 @@ def _hint(row: pd.Series) -> str:
     ).replace("nan", DASH)
 
 
-def _best(mine: pd.DataFrame, cells: list[str], run: str) -> Entry | str:
+def _best(mine: pd.DataFrame, cells: list[str], run: str, unit: Unit) -> Entry | str:
     rest = mine[~mine.index.isin(cells)].sort_values(["longest", "learned"], ascending=False)
     if rest.empty:
         return DASH
-    text, _ = problems_map.reached(rest.iloc[0])
+    text, _ = problems_map.reached(rest.iloc[0], unit)
     return Entry(text, f"{rest.index[0]}, of {len(rest)}", link=run)
 
 
@@ -137,25 +146,28 @@ def height(s: float) -> float:
     return (min(max(s, LOW), HIGH) - LOW) / (HIGH - LOW)
 
 
-def _scatter(points: pd.DataFrame) -> Iterator[Block]:
+def _scatter(reached: pd.DataFrame, points: pd.DataFrame) -> Iterator[Block]:
     if len(points) < scatter.LEAST:
         return
-    clusters = points["run"] + "\n" + points["cell"]
-    found = rank_correlation(points["s_start"], points["share"], clusters)
-    caption = scatter.caption(points, found, clusters.nunique())
-    yield Figure("predicts", scatter.TITLE, caption, partial(scatter.draw, points))
-    agree, differ = overview.concordance(points)
-    if differ:
+    plot = partial(scatter.draw, reached, points)
+    yield Figure("predicts", scatter.TITLE, scatter.caption(reached, points), plot)
+    (far, of_far), (often, of_often) = (
+        overview.concordance(reached, "reached"),
+        overview.concordance(points),
+    )
+    if of_far or of_often:
         yield Text(
             [
                 "Problems differ in how hard they are, and in the lag that they need, which moves "
-                "both numbers. Of two cells at the same problem and length, where both numbers "
-                f"differ, the one with the more open flow before training was solved by more "
-                f"seeds in {agree} of {count(differ, 'pair')} (half of them by chance; the pairs "
-                "share cells, so they are not independent)."
+                "both numbers. Of two cells at the same problem, where both numbers differ, the "
+                "one with the more open flow before training solved the longer lengths in "
+                f"{far} of {count(of_far, 'pair')}; of two at the same problem and length, it was "
+                f"solved by more seeds in {often} of {count(of_often, 'pair')} (half of them by "
+                "chance; the pairs share cells, so they are not independent)."
             ]
         )
     yield Table("predicts", points)
+    yield Table("longest_predicted", reached)
 
 
 def _runs(studies: Mapping[str, Study], table: pd.DataFrame) -> Table:
@@ -163,7 +175,7 @@ def _runs(studies: Mapping[str, Study], table: pd.DataFrame) -> Table:
     rows: list[list[str | Entry]] = []
     for run, study in studies.items():
         need = table.loc[table["run"] == run, "needed_lag"].iloc[0]
-        told = DASH if math.isnan(need) else f"{need:g} at T = {max(study.task.lengths)}"
+        told = DASH if math.isnan(need) else f"{need:g} at {study.unit.at(max(study.task.lengths))}"
         asked = study.task.description or study.task.problem.name
         size = [str(study.task.seeds), f"{study.task.training.steps:,}"]
         labels = study.labels

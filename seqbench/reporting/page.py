@@ -12,10 +12,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seqbench.reporting.blocks import Block, Document, Entry, Spark, Table
+from seqbench.reporting.blocks import Block, Document, Entry, Figure, Part, Spark, Table
 from seqbench.reporting.svg import Pictures
 
 SPARK = (120, 32)  # pixels
+SHORT = 8  # rows of a table; under one with more there is no room for a figure
 
 
 def render(document: Document, pictures: Mapping[str, Pictures]) -> str:
@@ -36,6 +37,7 @@ def render(document: Document, pictures: Mapping[str, Pictures]) -> str:
         "inline": inline,
         "kind": kind,
         "bodies": bodies,
+        "columns": columns,
         "slug": slug,
         "entry": entry,
         "spark": spark,
@@ -75,6 +77,15 @@ def inline(text: str) -> Markup:
         return Markup("{}").format(text)
     shown = [Markup("<code>{}</code>" if i % 2 else "{}").format(p) for i, p in enumerate(parts)]
     return Markup("").join(shown)
+
+
+def columns(part: Part) -> tuple[list[Block], list[Block]]:
+    """Blocks that stand side by side: tables and text on the left and, where the tables are short,
+    all figures but the first under them."""
+    rows = sum(len(block.rows) for block in part.blocks if isinstance(block, Table))
+    figures = [block for block in part.blocks if isinstance(block, Figure)]
+    right = figures[:1] if rows <= SHORT else figures
+    return [block for block in part.blocks if not any(block is one for one in right)], right
 
 
 def slug(text: str) -> str:

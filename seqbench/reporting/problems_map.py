@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import story, style
 from seqbench.reporting.style import GREY, INK
 from seqbench.reporting.words import DASH, percent
@@ -19,25 +20,33 @@ LOW, HIGH = -9.0, 1.0  # decades
 ABOVE = 5.0  # where the words stand
 ROW, COLUMN, NAMES = 0.52, 1.5, 1.7  # inches
 CAPTION = (
-    "A row a problem, a column a cell. The number: the longest T that at least half of the seeds "
-    "solved, and all shorter ones too, or how much was learned where there is none; the darker the "
+    "A row a problem, a column a cell. The number: the longest length that at least half of the "
+    "seeds solved, and all shorter ones too, or how much was learned where there is none; the "
+    "darker the "
     "ground, the more of the card's lengths were solved. Lines: the output flow S(k) at the "
     "longest length, dashed before training, solid at the end, from 10 down to a billionth "
     "over lag 0 to the largest; dotted: a thousandth; the bar below: the needed lags."
 )
 
 
-def draw(table: pd.DataFrame, flows: Mapping[str, story.Story | None], cells: list[str]) -> Figure:
+def draw(
+    table: pd.DataFrame,
+    flows: Mapping[str, story.Story | None],
+    cells: list[str],
+    *,
+    ax: Axes | None = None,
+) -> Figure:
     """A panel a problem and cell.
 
     Args:
         table: from `analysis.overview.reached`.
         flows: by run, from `story.data`.
         cells: the columns.
+        ax: in whose place to draw; None: a new figure.
     """
     runs = list(dict.fromkeys(table["run"]))
     size = (NAMES + COLUMN * len(cells), 0.35 + ROW * len(runs))
-    figure = Figure(figsize=size)
+    figure = Figure(figsize=size) if ax is None else style.canvas(ax, size)
     left, top = NAMES / size[0], 1 - 0.3 / size[1]
     axes = figure.subplots(
         len(runs),
@@ -48,22 +57,22 @@ def draw(table: pd.DataFrame, flows: Mapping[str, story.Story | None], cells: li
     )
     rows = {(row.run, row.cell): row._asdict() for row in table.itertuples()}
     for run, line in zip(runs, axes, strict=True):
-        for cell, ax in zip(cells, line, strict=True):
-            _panel(ax, rows.get((run, cell)), flows[run], cell)
+        for cell, one in zip(cells, line, strict=True):
+            _panel(one, rows.get((run, cell)), flows[run], cell)
         line[0].set_ylabel(
             style.wrapped(run, 22), rotation=0, ha="right", va="center", fontsize=8, labelpad=6
         )
-    for cell, ax in zip(cells, axes[0], strict=True):
-        ax.set_title(style.plain(cell), fontsize=8.5, loc="center")
-    return figure
+    for cell, one in zip(cells, axes[0], strict=True):
+        one.set_title(style.plain(cell), fontsize=8.5, loc="center")
+    return style.whole(figure)
 
 
-def reached(row: Any) -> tuple[str, str]:
+def reached(row: Any, unit: Unit = STEPS) -> tuple[str, str]:
     """The longest length solved, or how much was learned; and what is to be added."""
     if not row["finished"]:
         return DASH, "no trial yet"
     if row["longest"]:
-        return f"T = {row['longest']}" + (" or more" if row["undecided"] else ""), ""
+        return unit.at(row["longest"]) + (" or more" if row["undecided"] else ""), ""
     if pd.isna(row["learned"]):
         return "none", ""
     return f"{percent(row['learned'])} % {row['what']}", "so far" if row["undecided"] else ""
@@ -84,7 +93,7 @@ def _panel(ax: Axes, row: dict | None, told: story.Story | None, cell: str) -> N
     ax.set_facecolor(mpl.colormaps["Blues"](0.45 * share))
     if told is not None:
         _lines(ax, told, cell)
-    text, detail = reached(row)
+    text, detail = reached(row, told.unit if told else STEPS)
     words = text if not detail else f"{text}, {detail}"
     ax.text(0.97, 0.94, words, transform=ax.transAxes, ha="right", va="top", fontsize=7.5)
 

@@ -106,8 +106,8 @@ def document(study: Study, sections: Sequence[Section], up: str = "") -> Documen
     low, high = int(seeds.min()), int(seeds.max())
     n = count(high, "seed") if low == high else f"{low} to {high} seeds"
     facts = (
-        f"T = {', '.join(map(str, task.lengths))}; n = {n} a cell and length; at "
-        f"most {task.training.steps:,} training steps."
+        f"{study.unit.at(*task.lengths)}; n = {n} a cell and length; at most "
+        f"{task.training.steps:,} training steps."
     )
     shown = [part for part in parts if part.blocks]
     title = join(study.results.parts) or task.name

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from seqbench.analysis.opening import OPEN
 from seqbench.analysis.shapes import reference
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import style
 from seqbench.reporting.style import GREY, INK
 from seqbench.reporting.words import count
@@ -32,7 +33,7 @@ class Story:
         solves: the cells that at least half of the seeds solved it with.
         needs: the needed lags at this length.
         reference: what the flow is relative to, in words.
-        unit: what lags count, "steps" or "layers".
+        unit: what the length and lags count.
     """
 
     length: int
@@ -40,7 +41,7 @@ class Story:
     solves: frozenset[str]
     needs: pd.DataFrame
     reference: str
-    unit: str = "steps"
+    unit: Unit = STEPS
 
 
 def data(study: Study) -> Story | None:
@@ -52,16 +53,36 @@ def data(study: Study) -> Story | None:
         return None
     length = int(starts[starts == starts.max()].index.max())
     here = shape[shape["length"] == length]
-    flow = here.groupby(["cell", "at", "lag"], sort=False)["s"].median().reset_index()
-    table = study.comparison[study.comparison["length"] == length]
+    words = reference(study.results), study.unit
+    return of(here, study.comparison, study.needs, *words)
+
+
+def of(
+    shape: pd.DataFrame,
+    comparison: pd.DataFrame,
+    needs: pd.DataFrame,
+    reference: str = "the first lag",
+    unit: Unit = STEPS,
+) -> Story:
+    """The story of tables.
+
+    Args:
+        shape: `Study.shape` of the main anchor, of one length, both ends of training.
+        comparison, needs: of the same Study.
+        reference, unit: as in Story.
+    """
+    length = int(shape["length"].iloc[0])
+    flow = shape.groupby(["cell", "at", "lag"], sort=False)["s"].median().reset_index()
+    table = comparison[comparison["length"] == length]
     solves = table.loc[2 * table["solved"] >= table["seeds"].clip(lower=1), "cell"]
-    needs = study.needs[study.needs["length"] == length]
-    return Story(length, flow, frozenset(solves), needs, reference(study.results), study.unit)
+    here = needs[needs["length"] == length]
+    return Story(length, flow, frozenset(solves), here, reference, unit)
 
 
 def title(told: Story) -> str:
     """Above the figure."""
-    return f"How much of the gradient arrives from k {told.unit} back, T = {told.length}"
+    unit = told.unit
+    return f"How much of the gradient arrives from k {unit.many} back, {unit.at(told.length)}"
 
 
 def caption(told: Story) -> str:
@@ -75,37 +96,43 @@ def caption(told: Story) -> str:
     )
     return (
         f"{colours}Medians over seeds, in powers of ten relative to {told.reference}: −3 is a "
-        "thousandth (dotted). Shaded: how "
-        "far back lies what the answer needs; triangle: its median. Where a line is below the "
-        "dotted one, less than a thousandth of the gradient arrives from there."
+        f"thousandth (dotted). {needs_caption(told.needs)}Where a line is below the dotted one, "
+        "less than a thousandth of the gradient arrives from there."
     )
 
 
-def draw(told: Story, labels: list[str]) -> Figure:
-    """Before training on the left, at the end on the right, on the same axes."""
-    figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+def draw(told: Story, labels: list[str], *, ax: Axes | None = None) -> Figure:
+    """Before training on the left, at the end on the right, on the same axes.
+
+    Args:
+        labels: the cells, in the card's order.
+        ax: in whose place to draw; None: a new figure.
+    """
+    figure = style.canvas(ax, (6.4, 2.9))
     axes = figure.subplots(1, 2, sharey=True)
     cells = [cell for cell in labels if cell in set(told.flow["cell"])]
     looks = _looks(told, cells, labels)
     low = max(FLOOR, min(-4.0, float(told.flow["s"].replace(-np.inf, np.nan).min())))
     high = max(0.3, float(told.flow["s"].replace(np.inf, np.nan).max()) + 0.3)
-    for ax, at, name in zip(axes, ("start", "end"), ("before training", "at the end"), strict=True):
+    for one, at, name in zip(
+        axes, ("start", "end"), ("before training", "at the end"), strict=True
+    ):
         ends = {}
         for cell in cells:
             line = told.flow[(told.flow["cell"] == cell) & (told.flow["at"] == at)]
             if line.empty:
                 continue
             drawn = line["s"].clip(lower=3 * low)
-            ax.plot(line["lag"], drawn, **looks[cell])
+            one.plot(line["lag"], drawn, **looks[cell])
             ends[cell] = float(np.clip(drawn.iloc[-1], low, high))
-        mark_needs(ax, told.needs)
-        ax.set_ylim(low, high)
-        ax.set_title(name)
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        mark_needs(one, told.needs)
+        one.set_ylim(low, high)
+        one.set_title(name)
+        one.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if at == "end" and len(cells) <= FEW:
-            style.end_labels(ax, ends, looks)
+            style.end_labels(one, ends, looks)
     axes[0].set_ylabel("decades")
-    figure.supxlabel(f"k: {told.unit} back from the answer", fontsize=8.5)
+    figure.supxlabel(f"k: {told.unit.many} back from the answer", fontsize=8.5)
     if len(cells) > FEW:
         style.legend(
             figure,
@@ -114,7 +141,7 @@ def draw(told: Story, labels: list[str]) -> Figure:
                 style.line("by fewer", color=FAILS, linestyle="--"),
             ],
         )
-    return figure
+    return style.whole(figure)
 
 
 def _looks(told: Story, cells: list[str], labels: list[str]) -> dict[str, dict]:
@@ -125,6 +152,15 @@ def _looks(told: Story, cells: list[str], labels: list[str]) -> dict[str, dict]:
     return {
         cell: looks[cell] | how[cell in told.solves] | {"lw": 1.0, "alpha": 0.75} for cell in cells
     }
+
+
+def needs_caption(needs: pd.DataFrame) -> str:
+    """How to read what `mark_needs` draws."""
+    if needs.empty:
+        return ""
+    if (needs["low"] < needs["high"]).any():
+        return "Shaded: how far back lies what the answer needs; triangle: its median. "
+    return "Triangle: how far back lies what the answer needs. "
 
 
 def mark_needs(ax: Axes, needs: pd.DataFrame) -> None:
@@ -165,16 +201,16 @@ def problem_caption(needs: pd.DataFrame) -> str:
     )
 
 
-def draw_problem(needs: pd.DataFrame) -> Figure:
+def draw_problem(needs: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """A line of time: what is shown when, and when it is asked for.
 
     Args:
         needs: of one length, from `shapes.needed_lags`.
+        ax: where to draw; None: a new figure.
     """
     last = needs[needs["anchor"] == needs["anchor"].max()]
     anchor = int(last["anchor"].iloc[0])
-    figure = Figure(figsize=(6.4, 0.75 + 0.28 * len(last)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = style.on(ax, (6.4, 0.75 + 0.28 * len(last)))
     for row, need in enumerate(last.itertuples()):
         y = -row
         ax.barh(

@@ -14,10 +14,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.lines import Line2D
 
 from seqbench.card.status import FINISHED
+from seqbench.errors import InputError
 
 # Okabe & Ito's, darkest first, without the yellow that paper swallows; then some of Tol's.
 COLOURS = [
@@ -134,8 +135,13 @@ def first_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["seed"].isin(np.sort(rows["seed"].unique())[:LINES])]
 
 
-def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, np.ndarray]:
+def panels(
+    count: int, rows_each: int, *, height: float = 2.0, ax: Axes | None = None
+) -> tuple[FigureBase, np.ndarray]:
     """Panels for `count` things of `rows_each` panels, one above the other, wrapped.
+
+    Args:
+        ax: in whose place; None: in a new figure.
 
     Returns:
         The figure, and its axes as [rows_each, count].
@@ -143,7 +149,7 @@ def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, 
     blocks = math.ceil(count / PER_ROW)
     columns = math.ceil(count / blocks)
     width = max(5.2, 2.55 * columns)
-    figure = Figure(figsize=(width, 0.75 + height * rows_each * blocks), layout="constrained")
+    figure = canvas(ax, (width, 0.75 + height * rows_each * blocks))
     grid = figure.subplots(rows_each * blocks, columns, squeeze=False)
     axes = grid.reshape(blocks, rows_each, columns).swapaxes(0, 1).reshape(rows_each, -1)
     for unused in axes[:, count:].flat:
@@ -151,7 +157,7 @@ def panels(count: int, rows_each: int, *, height: float = 2.0) -> tuple[Figure, 
     return figure, axes[:, :count]
 
 
-def label_edges(figure: Figure, axes: np.ndarray, x: str, y: list[str]) -> None:
+def label_edges(figure: FigureBase, axes: np.ndarray, x: str, y: list[str]) -> None:
     """Axis labels at the outer panels alone: y of each row at the left, x where a column ends."""
     for row, label in zip(axes, y, strict=True):
         for ax in row:
@@ -160,17 +166,17 @@ def label_edges(figure: Figure, axes: np.ndarray, x: str, y: list[str]) -> None:
     figure.supxlabel(x, fontsize=8.5)
 
 
-def legend(figure: Figure, handles: list[Line2D], columns: int = 5) -> None:
+def legend(figure: FigureBase, handles: list[Line2D], columns: int = 5) -> None:
     """A legend above all panels, where it can't cover a line."""
     wide = sum(len(str(handle.get_label())) + 9 for handle in handles)
-    room = 15 * figure.get_figwidth()  # characters
+    room = 15 * size(figure)[0]  # characters
     lines = math.ceil(wide / room)
     widest = max((len(str(handle.get_label())) for handle in handles), default=0) + 8
     each = max(1, min(columns, math.ceil(len(handles) / lines), int(room // widest)))
     rows = math.ceil(len(handles) / each)
     # matplotlib fills columns; people read rows.
     handles = [handle for i in range(each) for handle in handles[i : rows * each : each]]
-    if rows > 2:  # or it would take its room from the panels
+    if rows > 2 and isinstance(figure, Figure):  # or it would take its room from the panels
         figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 2))
     drawn = figure.legend(handles=handles, loc="outside upper left", ncols=each, columnspacing=1.4)
     for asked, *both in zip(handles, drawn.legend_handles, drawn.get_texts(), strict=True):
@@ -261,3 +267,41 @@ def on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     owner = ax.get_figure(root=True)
     assert owner is not None  # axes that are drawn on have one
     return owner, ax
+
+
+def canvas(ax: Axes | None, size: tuple[float, float]) -> FigureBase:
+    """Where several panels are drawn: in the place of somebody's axes, or in a new figure.
+
+    Args:
+        ax: taken away, its place in the grid divided; None: a new figure.
+        size: of the new one, in inches.
+
+    Raises:
+        InputError: axes that stand in no grid.
+    """
+    if ax is None:
+        return Figure(figsize=size, layout="constrained")
+    owner, place = ax.get_figure(root=False), ax.get_subplotspec()
+    if owner is None or place is None:
+        raise InputError(
+            "ax: a figure of several panels divides its place in a grid, and it stands in none\n"
+            "allowed: axes made by plt.subplots, figure.subplots or add_subplot"
+        )
+    ax.remove()
+    return owner.add_subfigure(place)
+
+
+def whole(figure: FigureBase) -> Figure:
+    """The figure that panels are in."""
+    while isinstance(figure, SubFigure):
+        figure = figure.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def size(figure: FigureBase) -> tuple[float, float]:
+    """Width and height in inches."""
+    if isinstance(figure, Figure):
+        width, height = figure.get_size_inches()
+        return float(width), float(height)
+    return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi

@@ -144,7 +144,8 @@ class Results:
         return load(self.path / TUNING)
 
     def to_csv(self, folder: str | Path) -> None:
-        """Write trials.csv, curves.csv, flow.csv and, where there are any, diagnostics.csv.
+        """Write trials.csv, curves.csv, flow.csv and, where there are any, diagnostics.csv and
+        lengths.csv.
 
         Raises:
             InputError: the folder can't be written.
@@ -152,9 +153,9 @@ class Results:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("trials", "curves", "flow", "diagnostics"):
+            for name in ("trials", "curves", "flow", "diagnostics", "lengths"):
                 table: pd.DataFrame = getattr(self, name)
-                if name != "diagnostics" or len(table):
+                if len(table) or name not in ("diagnostics", "lengths"):
                     table.to_csv(folder / f"{name}.csv", index=False)
         except OSError as error:
             raise InputError(

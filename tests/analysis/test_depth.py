@@ -11,9 +11,11 @@ from seqbench.analysis import depth
 from seqbench.analysis.mean_field import gradient_factor
 from seqbench.analysis.study import Study
 from seqbench.cells.dense import Dense
-from seqbench.reporting.blocks import Figure
+from seqbench.reporting.blocks import Figure, Table
 from seqbench.reporting.sections.depth import Depth
 from seqbench.reporting.sections.matrix import Matrix
+from seqbench.reporting.sections.neurons import Neurons
+from seqbench.reporting.sections.seen import Seen
 
 CARD = """
 name = "deep"
@@ -159,7 +161,33 @@ def test_the_report_says_that_a_batch_norms_flow_is_of_the_summed_loss(run):
 
 def test_a_page_about_depth_counts_layers_and_shows_no_line_of_time(run):
     study = Study(run)
-    assert study.unit == "layers"
+    assert study.unit.at(24) == "L = 24"
+    assert study.unit.many == "layers"
     titles = [block.title for block in Matrix().blocks(study) if isinstance(block, Figure)]
     assert len(titles) == 1
-    assert "k layers back" in titles[0]
+    assert "k layers back, L = 24" in titles[0]
+    told = [line for block in Seen().blocks(study) for line in getattr(block, "lines", ())]
+    assert not [line for line in told if "T = " in line]
+    assert any("of 2 networks, from" in line for line in told)
+
+
+def test_how_far_apart_the_first_and_the_last_layer_are(run):
+    table = depth.speed_ratios(run).set_index("cell")
+    assert table["length"].tolist() == [24, 24]
+    speeds = depth.speeds(run).set_index(["cell", "length", "step", "layer"])["median"]
+    for at, step in (("start", 0), ("end", table.loc["sigmoid", "step"])):
+        ratio = speeds["sigmoid", 24, step, 24] / speeds["sigmoid", 24, step, 1]
+        assert table.loc["sigmoid", at] == pytest.approx(ratio)
+    assert table.loc["sigmoid", "start"] > 1e10  # 0.2 a layer
+
+
+def test_sigmoid_layers_have_the_product_of_single_neurons_beside_them(run):
+    blocks = list(Neurons().blocks(Study(run)))
+    table = next(block for block in blocks if isinstance(block, Table))
+    assert [row[5:] for row in table.rows[4:]] == [["25.000000", "25.000000"]] * 4
+    assert all(row[5] == row[6] for row in table.rows)
+    told = " ".join(line for block in blocks for line in getattr(block, "lines", ()))
+    assert "19 % exceed 1/4" in told
+    (figure,) = (block for block in blocks if isinstance(block, Figure))
+    assert "0.45 at |w| = 6.9" in figure.caption
+    assert len(figure.draw().axes) == 2

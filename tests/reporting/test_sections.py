@@ -83,7 +83,38 @@ def test_whether_the_flow_tells_who_learns_is_drawn_with_its_correlation(make):
         ("lstm", 20): 0,
         ("lstm", 30): 0,
     }
-    figure, _ = predicts.Predicts().blocks(study)
+    far = predicts.far(study).set_index("cell")
+    assert far["longest"].to_dict() == {"rnn": 0, "lstm": 10}
+    assert far["reached"].to_dict() == {"rnn": 0, "lstm": pytest.approx(1 / 3)}
+    figure, *_ = predicts.Predicts().blocks(study)
+    assert "2 points" in figure.caption
+    assert "+1.00; with 2 cells, fewer than 5, no interval" in figure.caption
     assert "6 points" in figure.caption
     assert "+0.65" in figure.caption  # ranks of S 3 2 1 6 5 4, of the share 3 3 3 6 3 3
-    assert len(figure.draw().axes[0].lines) == 7  # and the dotted one
+    left, right = figure.draw().axes
+    assert len(left.lines) == 3  # and the dotted one
+    assert [label.get_text() for label in left.get_yticklabels()] == ["none", "10", "20", "30"]
+    assert len(right.lines) == 7
+
+
+def test_cells_whose_missing_trials_could_still_get_further_predict_nothing(make):
+    trials = whole((10, 20), 2, ("rnn", "lstm"))
+    del trials["lstm", 20, 0]
+    assert list(predicts.far(Study(make(trials)))["cell"]) == ["rnn"]
+
+
+def test_a_page_without_long_lengths_does_not_speak_of_what_opened_first(make):
+    study = Study(make(whole((10,)), (10,)))
+    assert all(
+        block.frame is not None and not block.heads for block in opening.Opening().blocks(study)
+    )
+    assert seen.opening_sentence(study) == ""
+    (told, _) = seen.Seen().blocks(study)
+    assert len(told.lines) == 2
+
+
+def test_of_one_cell_no_counting_is_made(make):
+    study = Study(make(whole((10,), 2, ("lstm",)), (10,), cells='["lstm"]'))
+    assert seen.flow_sentence(study).startswith(
+        "At T = 10, lstm starts with an open flow and solves it ("
+    )

@@ -1,5 +1,6 @@
 """A run on disk: what is written is read back, and what is damaged is said."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -206,3 +207,12 @@ def test_a_link_out_of_the_run_is_not_written_through(run, tmp_path_factory):
     with pytest.raises(InputError, match="leads out of"):
         results.write_trial(run, task.trials()[1], {"summary": SUMMARY}, {})
     assert not list(outside.iterdir())
+
+
+def test_every_table_that_has_rows_is_written_as_csv(run, tmp_path):
+    run = results.load(run)
+    run.to_csv(tmp_path / "few")
+    assert {file.stem for file in (tmp_path / "few").iterdir()} == {"trials", "curves", "flow"}
+    rows = pd.DataFrame({column: [0] for column in schema.LENGTH_COLUMNS})
+    dataclasses.replace(run, lengths=rows).to_csv(tmp_path / "more")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "more" / "lengths.csv"), rows)

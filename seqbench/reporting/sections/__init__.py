@@ -11,6 +11,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "flow": ("seqbench.reporting.sections.flow:Flow", "the output flow against lag"),
     "reach": ("seqbench.reporting.sections.reach:Reach", "half-life and horizon against length"),
     "depth": ("seqbench.reporting.sections.depth:Depth", "networks in depth beside theory"),
+    "neurons": ("seqbench.reporting.sections.neurons:Neurons", "the gradient as a product"),
     "heat": ("seqbench.reporting.sections.heat:Heat", "the output flow over training"),
     "learning": ("seqbench.reporting.sections.learning:Learning", "learning curves"),
     "published": (

@@ -25,7 +25,11 @@ class Budget:
         if table.empty or table["loss"].isna().all():
             return
         steps = study.task.training.steps
-        heads = ["cell", "T", *(f"within {int(share * steps):,} steps" for share in SHARES)]
+        heads = [
+            "cell",
+            study.unit.symbol,
+            *(f"within {int(share * steps):,} steps" for share in SHARES),
+        ]
         align = "lr" + "l" * len(SHARES)
         yield Table("budget", table, heads, _rows(table), align, title=self.title)
         moving, rows = len(still_moving(table)), count(len(_rows(table)), "row")

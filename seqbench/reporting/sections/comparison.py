@@ -25,7 +25,7 @@ class Comparison:
         """The table, how to read it, and what has no result."""
         lengths = study.task.lengths
         rows = [row for cell in study.labels for row in lines(study.comparison, cell)]
-        heads = ["cell", "", *(f"T = {length}" for length in lengths)]
+        heads = ["cell", "", *map(study.unit.at, lengths)]
         align = "ll" + "r" * len(lengths)
         yield Table(
             "comparison",
@@ -113,8 +113,9 @@ def notes(study: Study, rows: list[list[str]]) -> list[str]:
     """How to read the table."""
     table = study.comparison
     told = [
-        "Half-life and horizon(1e-3): the lag, in steps, at which the output flow has fallen to a "
-        "half and to a thousandth, at the start → at the end of training; median over seeds. "
+        f"Half-life and horizon(1e-3): the lag, in {study.unit.many}, at which the output flow has "
+        "fallen to a half and to a thousandth, at the start → at the end of training; median over "
+        "seeds. "
         "≥ K: not within the largest lag K.",
         "Median steps: the evaluation from which a trial counts as solved; an unsolved trial is "
         "∞. The interval is Wilson's 95 %, over the trials that finished. Right at the end: "
@@ -138,7 +139,7 @@ def measured_where(study: Study) -> str:
     anchors = needs.groupby("length")["anchor"].nunique()
     if (anchors > 1).any():
         last = needs.groupby("length")["anchor"].max()
-        steps_told = join(f"{anchor} at T = {length}" for length, anchor in last.items())
+        steps_told = join(f"{anchor} at {study.unit.at(length)}" for length, anchor in last.items())
         told.append(
             f"There are {anchors.max()} anchors; this page shows the last (step {steps_told}), "
             "flow_read_off.csv has all."

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 from matplotlib import figure as mpl
+from matplotlib.axes import Axes
 
 from seqbench.analysis import depth
 from seqbench.analysis.study import Study
@@ -139,25 +140,26 @@ def tied_table(table: pd.DataFrame) -> Table:
     return Table("depth_tied", table, heads, rows, align="lrrrrr", title="Tied and untied")
 
 
-def draw_tied(flow: pd.DataFrame, ties: pd.DataFrame) -> mpl.Figure:
+def draw_tied(flow: pd.DataFrame, ties: pd.DataFrame, *, ax: Axes | None = None) -> mpl.Figure:
     """A panel a pair at its largest depth.
 
     Args:
         flow: of the run.
         ties: from `depth.ties`.
+        ax: in whose place to draw; None: a new figure.
     """
     deepest = ties[ties["length"] == ties.groupby("tied")["length"].transform("max")]
-    figure, axes = style.panels(len(deepest), 1, height=2.2)
+    figure, axes = style.panels(len(deepest), 1, height=2.2, ax=ax)
     rows = flow[(flow["step"] == 0) & (flow["source"] == "output") & (flow["state"] == "h")]
-    for ax, pair in zip(axes[0], deepest.itertuples(), strict=True):
+    for one, pair in zip(axes[0], deepest.itertuples(), strict=True):
         here = rows[rows["length"] == pair.length]
         for cell, dashes in ((pair.untied, "-"), (pair.tied, "--")):
             line = here[here["cell"] == cell].groupby("lag")["log10_norm"].median()
-            ax.plot(line.index, line, color="black", ls=dashes, lw=1.2, label=style.plain(cell))
-        ax.set_title(style.plain(f"{pair.length} layers"))
-        ax.legend()
+            one.plot(line.index, line, color="black", ls=dashes, lw=1.2, label=style.plain(cell))
+        one.set_title(style.plain(f"{pair.length} layers"))
+        one.legend()
     style.label_edges(figure, axes, "lag k: layers below the output", ["log10 of the gradient"])
-    return figure
+    return style.whole(figure)
 
 
 def learned_table(table: pd.DataFrame) -> Table:
@@ -179,20 +181,21 @@ def learned_table(table: pd.DataFrame) -> Table:
     return Table("depth_learned", table, heads, rows, align="lrrrrrr", title=title)
 
 
-def draw(table: pd.DataFrame) -> mpl.Figure:
+def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> mpl.Figure:
     """A panel a cell and length, a line a layer.
 
     Args:
         table: from `depth.speeds`.
+        ax: in whose place to draw; None: a new figure.
     """
     panels = list(table.groupby(["cell", "length"], sort=False))
-    figure, axes = style.panels(len(panels), 1, height=2.2)
-    for ax, ((cell, length), rows) in zip(axes[0], panels, strict=True):
+    figure, axes = style.panels(len(panels), 1, height=2.2, ax=ax)
+    for one, ((cell, length), rows) in zip(axes[0], panels, strict=True):
         for layer, line in rows.groupby("layer"):
             shade = 0.75 * (1 - layer / rows["layer"].max())
             line = line.sort_values("step")
-            ax.plot(line["step"], line["median"], color=str(shade), lw=1.2)
-        ax.set_yscale("log")
-        ax.set_title(style.plain(f"{cell}, {length} layer{'s' * (length > 1)}"))
+            one.plot(line["step"], line["median"], color=str(shade), lw=1.2)
+        one.set_yscale("log")
+        one.set_title(style.plain(f"{cell}, {length} layer{'s' * (length > 1)}"))
     style.label_edges(figure, axes, "training step", ["|dC/db|"])
-    return figure
+    return style.whole(figure)

@@ -32,7 +32,7 @@ class Diagnostics:
         if told:
             yield Text(told, "note")
         for view in data(study):
-            plot = partial(diagnosed.draw, view, study.results.trials, study.labels)
+            plot = partial(diagnosed.draw, view, study.results.trials, study.labels, study.unit)
             yield Figure(view.name, view.picture.title, caption(view), plot)
         if not study.diagnostics.empty:
             yield Table("diagnostics", study.diagnostics)

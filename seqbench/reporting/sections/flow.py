@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis import shapes
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.card.status import Status
 from seqbench.reporting import many, style
 from seqbench.reporting.blocks import Figure, Table
-from seqbench.reporting.story import mark_needs
+from seqbench.reporting.story import mark_needs, needs_caption
 from seqbench.reporting.style import GREY
 
 FLOOR = -20.0  # decades; below, the panels would show nothing but one cell's fall
@@ -24,10 +25,8 @@ LEAST_SPAN = 2.0  # decades that a panel shows at least, so that noise does not 
 CAPTION = (
     "S(k): how many decades less of the gradient arrives k {unit} back than at {reference}. Thick: "
     "median over seeds; band: 10 to 90 % of the examples; thin, at the end: a seed each, 40 at "
-    "most. Trials that "
-    "were solved and trials whose budget ran out are drawn apart. Shaded: the lags that the "
-    "problem needs, from the smallest to the largest over the probe; triangles: their medians. "
-    "Dotted: a thousandth. Lines that leave a panel go on below; the tables have the numbers."
+    "most. Trials that were solved and trials whose budget ran out are drawn apart. {needs}Dotted: "
+    "a thousandth. Lines that leave a panel go on below; the tables have the numbers."
 )
 
 
@@ -48,11 +47,10 @@ class Flow:
         several = len(study.labels) > many.MANY
         how = many.draw_flow if several else draw
         plot = partial(how, shape, study.needs, study.labels, study.unit)
-        facts = {"length": shape["length"].max(), "reference": study.labels[0]}
-        at = shapes.reference(study.results)
-        caption = (
-            many.FLOW.format(**facts) if several else CAPTION.format(reference=at, unit=study.unit)
-        )
+        facts = {"needs": needs_caption(study.needs), "unit": study.unit.many}
+        facts |= {"at": study.unit.at(shape["length"].max()), "first": study.labels[0]}
+        facts |= {"reference": shapes.reference(study.results)}
+        caption = (many.FLOW if several else CAPTION).format(**facts)
         return [Figure("flow", self.title, caption, plot), *files]
 
 
@@ -63,7 +61,12 @@ def data(study: Study) -> pd.DataFrame:
 
 
 def draw(
-    shape: pd.DataFrame, needs: pd.DataFrame, labels: list[str], unit: str = "steps"
+    shape: pd.DataFrame,
+    needs: pd.DataFrame,
+    labels: list[str],
+    unit: Unit = STEPS,
+    *,
+    ax: Axes | None = None,
 ) -> mpl.Figure:
     """A column a length: the start above, the end below.
 
@@ -71,26 +74,29 @@ def draw(
         shape: from `data`.
         needs: from `shapes.needed_lags`.
         labels: the cells, in the card's order.
-        unit: what lags count.
+        unit: what lengths and lags count.
+        ax: in whose place to draw; None: a new figure.
     """
     lengths, looks = sorted(shape["length"].unique()), style.looks(labels)
-    figure, axes = style.panels(len(lengths), 2)
+    figure, axes = style.panels(len(lengths), 2, ax=ax)
     for i, length in enumerate(lengths):
         here, (start, end) = shape[shape["length"] == length], axes[:, i]
-        for ax, at, told in ((start, "start", "before training"), (end, "end", "at the end")):
-            mark_needs(ax, needs[needs["length"] == length])
+        for one, at, told in ((start, "start", "before training"), (end, "end", "at the end")):
+            mark_needs(one, needs[needs["length"] == length])
             rows = here[here["at"] == at]
             if at == "start":  # nothing has become of a trial yet
                 rows = rows.assign(status="start")
             for (cell, status), group in rows.groupby(["cell", "status"], sort=False):
                 _draw_shape(
-                    ax, group, looks[cell], None if status == "start" else Status(status).marker
+                    one, group, looks[cell], None if status == "start" else Status(status).marker
                 )
-            ax.set_title(f"T = {length}, {told}")
+            one.set_title(f"{unit.at(length)}, {told}")
         _limit(start, end, here)
-    style.label_edges(figure, axes, f"lag k: {unit} back from the anchor", ["S(k), decades"] * 2)
+    style.label_edges(
+        figure, axes, f"lag k: {unit.many} back from the anchor", ["S(k), decades"] * 2
+    )
     style.legend(figure, _flow_legend(shape, looks))
-    return figure
+    return style.whole(figure)
 
 
 def _draw_shape(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], marker: str | None) -> None:

@@ -12,10 +12,12 @@ from seqbench.reporting.sections.comparison import both_ends
 from seqbench.reporting.words import DASH, decades, percent
 
 NOTE = (
-    "S, half-life, credit and seconds: at T = {length}. S: the output flow at the median longest "
+    "S, half-life, credit and seconds: at {at}. S: the output flow at the median longest "
     "needed lag, in decades, median over seeds. Half-life: the lag at which the flow has fallen to "
-    "a half, before → after training (≥ K: not within the largest lag). Longest T solved: by at "
-    "least half of the seeds, and all shorter ones too; lengths solved: of all lengths. Learned: "
+    "a half, before → after training (≥ K: not within the largest lag). Longest {symbol} solved: "
+    "by "
+    "at least half of the seeds, and all shorter ones too; lengths solved: of all lengths. "
+    "Learned: "
     "the interquartile mean over all lengths and seeds of {what}, with its 95 % bootstrap interval "
     "where there are 5 seeds. Seconds: of a trial, median."
 )
@@ -45,7 +47,7 @@ class Glance:
             "S before",
             "S after",
             "half-life",
-            "longest T solved",
+            f"longest {study.unit.symbol} solved",
             "lengths solved, %",
             "learned, %",
             "seconds",
@@ -60,11 +62,12 @@ class Glance:
             for row, (_, start, end) in zip(rows, credit.itertuples(index=False), strict=True):
                 row += [slope(start), slope(end)]
             notes = [CREDIT]
+        facts = {"at": study.unit.at(length), "symbol": study.unit.symbol}
         what = LEARNED if "share_learned" in study.comparison else RIGHT
         return [
             Table("overview", table, heads, rows, "l" + "r" * (len(heads) - 1), title=LINE),
             Table("headline", study.headline),
-            Text([NOTE.format(what=what, length=length), *notes], "note"),
+            Text([NOTE.format(what=what, **facts), *notes], "note"),
         ]
 
 

@@ -15,6 +15,7 @@ from matplotlib.collections import QuadMesh
 
 from seqbench.analysis import shapes
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.card.status import Status
 from seqbench.reporting import style
 from seqbench.reporting.blocks import Figure
@@ -56,13 +57,13 @@ class Heat:
         panels = data(study)
         if not panels:
             return []
-        lengths = join(f"T = {length}" for length in lengths_shown(study))
+        lengths = join(map(study.unit.at, lengths_shown(study)))
         caption = (
             f"S(k) by colour at {lengths}, one trial a panel; a column is a recorded step, so the "
             "step axis is not to scale. Dashed line: the median of the longest needed lag. Upright "
             "line: by the record to its right, the loss had fallen."
         )
-        return [Figure("training", self.title, caption, partial(draw, panels))]
+        return [Figure("training", self.title, caption, partial(draw, panels, study.unit))]
 
 
 def data(study: Study) -> list[Panel]:
@@ -83,7 +84,7 @@ def _panel(study: Study, key: tuple[str, int, int], rows: pd.DataFrame) -> Panel
     need = needs.loc[needs["main"] & (needs["length"] == length), "median"]
     fell_at = marks.get(key, np.inf)
     return Panel(
-        title=f"{cell}\nT = {length}, seed {seed}, {status.word}",
+        title=f"{cell}\n{study.unit.at(length)}, seed {seed}, {status.word}",
         length=length,
         rows=rows,
         need=float(need.iloc[0]) if len(need) else np.nan,
@@ -102,24 +103,26 @@ def lengths_shown(study: Study) -> list[int]:
     return sorted({max(known), *([max(best)] if best else [])}, reverse=True)
 
 
-def draw(panels: list[Panel]) -> mpl.Figure:
+def draw(panels: list[Panel], unit: Unit = STEPS, *, ax: Axes | None = None) -> mpl.Figure:
     """Lag against the recorded steps, one column each.
 
     Args:
         panels: from `data`.
+        unit: what lags count.
+        ax: in whose place to draw; None: a new figure.
     """
     scale = _scale(pd.concat([panel.rows for panel in panels])["s"])
-    figure, axes = _axes([panel.length for panel in panels])
-    for ax, panel in zip(axes, panels, strict=True):
-        mesh = _draw_trial(ax, panel, scale)
-    shrink = min(1.0, BAR / figure.get_figheight())  # the same size, however many panels
+    figure, axes = _axes([panel.length for panel in panels], ax)
+    for one, panel in zip(axes, panels, strict=True):
+        mesh = _draw_trial(one, panel, scale, f"lag k, {unit.many}")
+    shrink = min(1.0, BAR / style.size(figure)[1])  # the same size, however many panels
     bar = figure.colorbar(
         mesh, ax=axes, extend="both", pad=0.015, aspect=20, shrink=shrink, anchor=(0.0, 1.0)
     )
     bar.set_label("S(k), decades")
     bar.outline.set_linewidth(0.4)
     figure.supxlabel("training step (one column a record)", fontsize=8.5)
-    return figure
+    return style.whole(figure)
 
 
 def _scale(s: pd.Series) -> dict[str, float]:
@@ -129,7 +132,7 @@ def _scale(s: pd.Series) -> dict[str, float]:
     return {"vmin": min(low, high - 1), "vmax": high}
 
 
-def _axes(each: list[int]) -> tuple[mpl.Figure, list[Axes]]:
+def _axes(each: list[int], ax: Axes | None) -> tuple[mpl.FigureBase, list[Axes]]:
     """An axis a panel; the panels of a length begin a row.
 
     Args:
@@ -139,7 +142,7 @@ def _axes(each: list[int]) -> tuple[mpl.Figure, list[Axes]]:
     columns = min(max(counts), style.PER_ROW)
     rows_each = -(-max(counts) // columns)
     size = max(5.2, 2.65 * columns + 0.6), 0.3 + 2.5 * rows_each * len(counts)
-    figure = mpl.Figure(figsize=size, layout="constrained")
+    figure = style.canvas(ax, size)
     grid = figure.subplots(rows_each * len(counts), columns, squeeze=False)
     axes: list[Axes] = []
     for block, count in zip(grid.reshape(len(counts), -1), counts, strict=True):
@@ -149,7 +152,7 @@ def _axes(each: list[int]) -> tuple[mpl.Figure, list[Axes]]:
     return figure, axes
 
 
-def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any]) -> QuadMesh:
+def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any], name: str) -> QuadMesh:
     rows = panel.rows
     table = rows.pivot_table(index="lag", columns="step", values="s", dropna=False)
     zeros = rows.pivot_table(index="lag", columns="step", values="hollow", dropna=False)
@@ -173,7 +176,7 @@ def _draw_trial(ax: Axes, panel: Panel, scale: dict[str, Any]) -> QuadMesh:
     ax.set_title(style.wrapped(panel.title))
     spec = ax.get_subplotspec()
     if spec is not None and spec.is_first_col():
-        ax.set_ylabel("lag k, steps")
+        ax.set_ylabel(name)
     _mark(ax, panel, steps)
     return mesh
 

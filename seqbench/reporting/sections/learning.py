@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seqbench.analysis import shapes, statistics
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.card.status import Status
 from seqbench.reporting import many, style
 from seqbench.reporting.blocks import Figure
@@ -30,8 +31,8 @@ class Learning:
         trials, labels = study.results.trials, study.labels
         if len(labels) > many.MANY:
             curve = statistics.solved_by_step(trials)
-            facts = {"length": curve["length"].max(), "reference": labels[0]}
-            plot = partial(many.draw_solved, curve, study.task.training.steps, labels)
+            facts = {"at": study.unit.at(curve["length"].max()), "reference": labels[0]}
+            plot = partial(many.draw_solved, curve, study.task.training.steps, labels, study.unit)
             return [Figure("loss", self.title, many.SOLVED.format(**facts), plot)]
         of_them = f" of the first {style.LINES} seeds" * (curves["seed"].nunique() > style.LINES)
         curves = style.first_seeds(curves)
@@ -41,7 +42,7 @@ class Learning:
             + " Dots: solved from here on."
             * bool(trials["solved_at"].notna().any())
         )
-        plot = partial(draw, curves, baselines, trials, labels)
+        plot = partial(draw, curves, baselines, trials, labels, study.unit)
         return [Figure("loss", self.title, caption, plot)]
 
 
@@ -58,7 +59,13 @@ def data(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def draw(
-    curves: pd.DataFrame, lines: pd.DataFrame, trials: pd.DataFrame, labels: list[str]
+    curves: pd.DataFrame,
+    lines: pd.DataFrame,
+    trials: pd.DataFrame,
+    labels: list[str],
+    unit: Unit = STEPS,
+    *,
+    ax: Axes | None = None,
 ) -> mpl.Figure:
     """A panel a length.
 
@@ -66,6 +73,8 @@ def draw(
         curves, lines: from `data`.
         trials: of the results, for what became of each.
         labels: the cells, in the card's order.
+        unit: what lengths count.
+        ax: in whose place to draw; None: a new figure.
     """
     lengths, looks = sorted(curves["length"].unique()), style.looks(labels)
     greys = {
@@ -73,20 +82,20 @@ def draw(
         for name, ls in zip(lines["name"].unique(), ["-", "--", ":", "-."] * 9, strict=False)
     }
     ended = trials.set_index(shapes.TRIAL)
-    figure, axes = style.panels(len(lengths), 1, height=2.3)
-    for ax, length in zip(axes[0], lengths, strict=True):
+    figure, axes = style.panels(len(lengths), 1, height=2.3, ax=ax)
+    for one, length in zip(axes[0], lengths, strict=True):
         for row in lines[lines["length"] == length].itertuples():
-            ax.axhline(row.loss, zorder=1, **greys[row.name])
+            one.axhline(row.loss, zorder=1, **greys[row.name])
         here = curves[curves["length"] == length]
-        draw_trials(ax, here, looks)
+        draw_trials(one, here, looks)
         for (cell, seed), trial in here.groupby(["cell", "seed"], sort=False):
-            _mark_outcome(ax, ended.loc[(cell, length, seed)], trial, looks[cell]["color"])
-        ax.set_title(f"T = {length}")
+            _mark_outcome(one, ended.loc[(cell, length, seed)], trial, looks[cell]["color"])
+        one.set_title(unit.at(length))
     style.label_edges(figure, axes, "training step", ["loss on evaluation sequences"])
     cells = [style.line(cell, **looks[cell]) for cell in looks if cell in curves["cell"].unique()]
     told = [style.line(f"baseline: {name}", **look) for name, look in greys.items()]
     style.legend(figure, [*cells, style.mark("solved", "o", ms=5, mec="white"), *told])
-    return figure
+    return style.whole(figure)
 
 
 def draw_trials(ax: Axes, curves: pd.DataFrame, looks: dict[str, dict]) -> None:

@@ -7,8 +7,10 @@ from functools import partial
 
 import pandas as pd
 from matplotlib import figure as mpl
+from matplotlib.axes import Axes
 
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import style
 from seqbench.reporting.blocks import Block, Figure, Table, Text
 from seqbench.reporting.style import GREY
@@ -37,11 +39,11 @@ class Lengths:
         yield Table("lengths", rows)
         fresh, tested = (rows[rows["data"] == data] for data in ("fresh", "test"))
         if len(fresh):
-            plot = partial(draw, fresh, study.labels)
+            plot = partial(draw, fresh, study.labels, study.unit)
             yield Figure("beyond", "Beyond the trained length", CAPTION, plot)
         if len(tested):
             yield Text([TESTED], head="Test part.")
-            yield _table(tested, study.labels)
+            yield _table(tested, study.labels, study.unit)
 
 
 def at_end(lengths: pd.DataFrame) -> pd.DataFrame:
@@ -50,38 +52,42 @@ def at_end(lengths: pd.DataFrame) -> pd.DataFrame:
     return lengths[lengths["step"] == last]
 
 
-def _table(tested: pd.DataFrame, labels: list[str]) -> Table:
+def _table(tested: pd.DataFrame, labels: list[str], unit: Unit) -> Table:
     scores = tested.pivot_table(index="cell", columns="length", values="score", aggfunc="median")
     scores = scores.reindex(labels)
-    heads = ["cell", *(f"T = {length}" for length in scores.columns)]
+    heads = ["cell", *map(unit.at, scores.columns)]
     rows = [[cell, *(f"{100 * x:.1f} %" for x in row)] for cell, *row in scores.itertuples()]
     return Table(heads=heads, rows=rows, align="l" + "r" * len(scores.columns), title="Test part")
 
 
-def draw(rows: pd.DataFrame, labels: list[str]) -> mpl.Figure:
+def draw(
+    rows: pd.DataFrame, labels: list[str], unit: Unit = STEPS, *, ax: Axes | None = None
+) -> mpl.Figure:
     """A panel a trained length.
 
     Args:
         rows: of `results.lengths`, one step a trial.
         labels: the cells, in the card's order.
+        unit: what lengths count.
+        ax: in whose place to draw; None: a new figure.
     """
     trained, looks = sorted(rows["length"].unique()), style.looks(labels)
-    figure, axes = style.panels(len(trained), 1, height=2.3)
-    for ax, length in zip(axes[0], trained, strict=True):
+    figure, axes = style.panels(len(trained), 1, height=2.3, ax=ax)
+    for one, length in zip(axes[0], trained, strict=True):
         here = rows[rows["length"] == length].sort_values("evaluated_length")
         reference = here.drop_duplicates("evaluated_length")
-        ax.plot(reference["evaluated_length"], reference["baseline_score"], color=GREY, lw=1.0)
-        ax.axvline(length, color=GREY, lw=1.0, ls=":")
+        one.plot(reference["evaluated_length"], reference["baseline_score"], color=GREY, lw=1.0)
+        one.axvline(length, color=GREY, lw=1.0, ls=":")
         for (cell, _), trial in here.groupby(["cell", "seed"], sort=False):
-            ax.plot(
+            one.plot(
                 trial["evaluated_length"], trial["score"], marker="o", ms=3, lw=1.1, **looks[cell]
             )
-        ax.set_title(f"trained at T = {length}")
-        ax.set_xscale("log")
-        ax.set_xticks(reference["evaluated_length"], map(str, reference["evaluated_length"]))
-        ax.minorticks_off()
-        ax.set_ylim(-0.03, 1.03)
+        one.set_title(f"trained at {unit.at(length)}")
+        one.set_xscale("log")
+        one.set_xticks(reference["evaluated_length"], map(str, reference["evaluated_length"]))
+        one.minorticks_off()
+        one.set_ylim(-0.03, 1.03)
     style.label_edges(figure, axes, "evaluated length", ["share right"])
     cells = [style.line(cell, **looks[cell]) for cell in labels if cell in set(rows["cell"])]
     style.legend(figure, [*cells, style.line("baseline", color=GREY, lw=1.0)])
-    return figure
+    return style.whole(figure)

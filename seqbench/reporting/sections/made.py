@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from seqbench.analysis import depth
 from seqbench.analysis.comparison import without_folder
 from seqbench.analysis.rates import at_the_edge, tried
 from seqbench.analysis.study import Study
@@ -34,7 +35,7 @@ class Made:
         if study.seconds.empty and study.results.parts:
             told = "are not compared: the runs were made by different machines or versions."
         yield Text([told], head="Seconds a trial")
-        heads = ["cell", *(f"T = {length}" for length in task.lengths)]
+        heads = ["cell", *map(study.unit.at, task.lengths)]
         yield Table(
             name="seconds",
             frame=study.seconds.reset_index(),
@@ -106,10 +107,12 @@ def learning_rates(results: Results) -> str:
         return f"One learning rate for all cells: {next(iter(rates.values())):g}."
     if tuning is None:
         return f"A learning rate for each cell: {each}."
+    symbol = depth.unit(results).symbol
     seeds = range(tuning.first_seed, tuning.first_seed + tuning.seeds)
     return (
         f"Chosen for each cell from {join(f'{rate:g}' for rate in tuning.learning_rates)}: most "
-        f"trials solved, then fewest steps, then lowest loss, at T = {join(tuning.lengths)} on "
+        f"trials solved, then fewest steps, then lowest loss, at {symbol} = "
+        f"{join(tuning.lengths)} on "
         f"{'seed' if tuning.seeds == 1 else 'seeds'} {join(seeds)}, which the report does not "
         f"show otherwise; where the best lies at the edge, the next one beyond is tried too, up to "
         f"{count(tuning.widen, 'time')}. The choice: {each}. {_edges(results)}One rate for all "

@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS
 from seqbench.reporting import story
 from seqbench.reporting.blocks import Block, Entry, Figure, Table, Text
 from seqbench.reporting.sections.comparison import interval, solved
@@ -29,7 +30,7 @@ class Matrix:
 
     def blocks(self, study: Study) -> Iterator[Block]:
         """A table and two figures."""
-        heads = ["cell", *(f"T = {length}" for length in study.task.lengths)]
+        heads = ["cell", *map(study.unit.at, study.task.lengths)]
         cells = study.task.cells
         groups = [cell.group or "" for cell in cells] if any(c.group for c in cells) else []
         yield Table(
@@ -41,16 +42,16 @@ class Matrix:
             align="l" * len(heads),
             title="Seeds that solved it, by cell and length",
         )
+        yield Text([SIGNS], "note")
         told = story.data(study)
         if told is not None:
             plot = partial(story.draw, told, study.labels)
             yield Figure("story", story.title(told), story.caption(told), plot)
         needs = study.needs
-        if not needs.empty and study.unit == "steps":  # in depth all is shown at once
+        if not needs.empty and study.unit == STEPS:  # in depth all is shown at once
             longest = needs[needs["length"] == needs["length"].max()]
             plot = partial(story.draw_problem, longest)
             yield Figure("problem", "What the problem asks", story.problem_caption(longest), plot)
-        yield Text([SIGNS], "note")
 
 
 def rows(study: Study) -> list[list[str | Entry]]:

@@ -18,6 +18,7 @@ from seqbench.analysis.falling import Intervention, correlation, interventions
 from seqbench.analysis.opening import OPEN
 from seqbench.analysis.statistics import Interval
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.card.status import Status
 from seqbench.card.task import PASSED
 from seqbench.reporting import style
@@ -36,52 +37,63 @@ class Opening:
     title = "Was the flow open before the loss fell?"
 
     def blocks(self, study: Study) -> Iterator[Block]:
-        """A table, its rule; a figure and its table."""
-        heads = ["cell", *(f"T = {length}" for length in study.task.lengths)]
-        align = "l" * len(heads)
-        rows = count_rows(study)
-        long = [length for length in study.task.lengths if length >= opening.SHORT]
-        yield Table(
-            "opening_counts",
-            study.opening_counts,
-            ["cell", *(f"T = {length}" for length in long)] if rows else [],
-            rows,
-            "l" * (len(long) + 1),
-            title="Open before the fall, by cell and length",
-        )
+        """Tables, their rules, a figure; files alone where no length is long enough to tell."""
         yield Table("opening", study.opening)
-        yield Text(
-            [f"How many trials, at T = {opening.SHORT} or more. {rule()} {ASSOCIATION}"], "note"
-        )
-        yield Text([f"{name}: {told}" for name, told in _categories(study)], "bullets")
-        marks = data(study)
-        if not marks.empty:
-            budget = study.task.training.steps
-            plot = partial(draw, marks, budget, study.labels)
-            yield Figure("fall", FALL, _caption(study), plot)
-        shown = [] if marks.empty else fall_rows(study)
-        yield Table(
-            "falls",
-            study.falls,
-            heads if shown else [],
-            shown,
-            align,
-            title=f"{FALL}, by cell and length",
-        )
-        if shown:
-            yield Text(fall_notes(study), "note")
+        if study.opening_counts.empty:
+            for name in ("opening_counts", "falls", "by_needed_lag", "speeds"):
+                yield Table(name, getattr(study, name))
+            return
+        yield from _counted(study)
+        yield from _fallen(study)
         yield from _by_needed_lag(study)
-        known = study.speeds.dropna(subset=["correlation"])
-        yield Table(
-            "speeds",
-            study.speeds,
-            ["T", "trials", "left out", "rank correlation"] if len(known) else [],
-            [speed_row(row) for row in known.itertuples()],
-            "rrrr",
-            title=SPEED,
-        )
-        if len(known):
-            yield Text([SPEED_NOTE], "note")
+        yield from _sooner(study)
+
+
+def _counted(study: Study) -> Iterator[Block]:
+    """What came first."""
+    unit, rows = study.unit, count_rows(study)
+    long = [length for length in study.task.lengths if length >= opening.SHORT]
+    yield Table(
+        "opening_counts",
+        study.opening_counts,
+        ["cell", *map(unit.at, long)],
+        rows,
+        "l" * (len(long) + 1),
+        title="Open before the fall, by cell and length",
+    )
+    yield Text(
+        [f"How many trials, at {unit.at(opening.SHORT)} or more. {rule()} {ASSOCIATION}"], "note"
+    )
+    yield Text([f"{name}: {told}" for name, told in _categories(study)], "bullets")
+
+
+def _fallen(study: Study) -> Iterator[Block]:
+    """The flow before training, and the fall."""
+    marks = data(study)
+    if marks.empty:
+        yield Table("falls", study.falls)
+        return
+    plot = partial(draw, marks, study.task.training.steps, study.labels, study.unit)
+    yield Figure("fall", FALL, _caption(study), plot)
+    heads = ["cell", *map(study.unit.at, study.task.lengths)]
+    title = f"{FALL}, by cell and length"
+    yield Table("falls", study.falls, heads, fall_rows(study), "l" * len(heads), title=title)
+    yield Text(fall_notes(study), "note")
+
+
+def _sooner(study: Study) -> Iterator[Block]:
+    """Whether a flow that opens faster goes with an earlier fall."""
+    known = study.speeds.dropna(subset=["correlation"])
+    yield Table(
+        "speeds",
+        study.speeds,
+        [study.unit.symbol, "trials", "left out", "rank correlation"] if len(known) else [],
+        [speed_row(row) for row in known.itertuples()],
+        "rrrr",
+        title=SPEED,
+    )
+    if len(known):
+        yield Text([SPEED_NOTE], "note")
 
 
 ASSOCIATION = (
@@ -110,7 +122,7 @@ def _by_needed_lag(study: Study) -> Iterator[Block]:
         [f"{length}", f"{lag:g}", *(_solved(each.get((length, lag, k))) for k in (True, False))]
         for length, lag in lags
     ]
-    heads = ["T", "needed lag", "open: solved", "closed: solved"]
+    heads = [study.unit.symbol, "needed lag", "open: solved", "closed: solved"]
     yield Table("by_needed_lag", table, heads if told else [], rows, "rrrr", title=NEEDED)
     if told:
         yield Text([NEEDED_NOTE], "note")
@@ -205,7 +217,7 @@ def _correlations(study: Study, one: Intervention) -> str:
     for length, group in trials.groupby("length"):
         rho, n = correlation(group)
         if not math.isnan(rho.value):
-            found.append(f"{told(rho)} at T = {length} ({count(n, 'trial')})")
+            found.append(f"{told(rho)} at {study.unit.at(length)} ({count(n, 'trial')})")
     return f"{kind(one)} cells, {join(found)}" if found else ""
 
 
@@ -231,21 +243,30 @@ def data(study: Study) -> pd.DataFrame:
     return known[known["s_start"] > -np.inf]
 
 
-def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
+def draw(
+    marks: pd.DataFrame,
+    budget: int,
+    labels: list[str],
+    unit: Unit = STEPS,
+    *,
+    ax: Axes | None = None,
+) -> mpl.Figure:
     """S at the needed lag before training, and when the loss fell: a mark a trial.
 
     Args:
         marks: from `data`.
         budget: training steps.
         labels: the cells, in the card's order.
+        unit: what lengths count.
+        ax: in whose place to draw; None: a new figure.
     """
     lengths, looks = sorted(marks["length"].unique()), style.looks(labels)
     markers = style.markers(labels)
-    figure, axes = style.panels(len(lengths), 1, height=2.6)
-    for ax, length in zip(axes[0], lengths, strict=True):
+    figure, axes = style.panels(len(lengths), 1, height=2.6, ax=ax)
+    for one, length in zip(axes[0], lengths, strict=True):
         here = marks[marks["length"] == length]
         for (cell, status), group in here.groupby(["cell", "status"], sort=False):
-            ax.plot(
+            one.plot(
                 group["s_start"],
                 group["fell_at"].clip(upper=TOP * budget),
                 markers[cell],
@@ -258,8 +279,8 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
                 zorder=3,
                 gid=style.name(cell),
             )
-        _mark_fall(ax, budget)
-        ax.set_title(f"T = {length}, S at lag {here['needed_lag'].iloc[0]:g}")
+        _mark_fall(one, budget)
+        one.set_title(f"{unit.at(length)}, S at lag {here['needed_lag'].iloc[0]:g}")
     style.label_edges(
         figure,
         axes,
@@ -272,7 +293,7 @@ def draw(marks: pd.DataFrame, budget: int, labels: list[str]) -> mpl.Figure:
         if cell in set(marks["cell"])
     ]
     style.legend(figure, [*cells, style.mark("not solved", "o", ms=5, mfc="white")])
-    return figure
+    return style.whole(figure)
 
 
 def _mark_fall(ax: Axes, budget: int) -> None:

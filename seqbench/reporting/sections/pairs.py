@@ -23,7 +23,16 @@ class Pairs:
         table = study.paired
         if table.empty:
             return
-        heads = ["cell", "T", "pairs", "sooner", "later", "level", "p", "loss, decades"]
+        heads = [
+            "cell",
+            study.unit.symbol,
+            "pairs",
+            "sooner",
+            "later",
+            "level",
+            "p",
+            "loss, decades",
+        ]
         yield Text(
             [
                 f"Each cell against {study.labels[0]}, on the seeds that both finished. Sooner: it "

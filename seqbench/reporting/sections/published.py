@@ -12,8 +12,6 @@ from seqbench.analysis.study import Study
 from seqbench.reporting.blocks import Block, Table, Text
 from seqbench.reporting.words import DASH
 
-HEADS = ("cell", "T", "what", "published", "ours", "95 %", "seeds", "where")
-
 
 class Published:
     """The card's published numbers beside this run's."""
@@ -26,7 +24,8 @@ class Published:
         if table.empty:
             return
         rows = [_row(row) for row in table.to_dict("records")]
-        yield Table("published", table, HEADS, rows, "lrlrrlrl", stubs=2, title=self.title)
+        heads = ["cell", study.unit.symbol, "what", "published", "ours", "95 %", "seeds", "where"]
+        yield Table("published", table, heads, rows, "lrlrrlrl", stubs=2, title=self.title)
         told = (
             "Ours: the mean over seeds of the final loss or score, the share of trials solved, the "
             "median of the steps or training sequences until solved (never: ∞); with a bootstrap "

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import style
 from seqbench.reporting.blocks import Figure
 from seqbench.reporting.style import GREY, INK
 
-MEASURES = {"half_life": "half-life, steps", "horizon_1e-3": "horizon(1e-3), steps"}
+MEASURES = {"half_life": "half-life", "horizon_1e-3": "horizon(1e-3)"}
 CAPTION = (
     "Dashed: before training; solid: at the end. Medians over seeds; pale dots: seeds. An "
     "arrow: not reached within the largest lag K, so at least K. Dotted: the median of the "
@@ -34,7 +35,7 @@ class Reach:
         table, offs = data(study)
         if table.empty:
             return []
-        plot = partial(draw, table, offs, study.labels)
+        plot = partial(draw, table, offs, study.labels, study.unit)
         return [Figure("reach", self.title, CAPTION, plot)]
 
 
@@ -45,23 +46,33 @@ def data(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table[known], study.offs[study.offs["main_anchor"]]
 
 
-def draw(table: pd.DataFrame, offs: pd.DataFrame, labels: list[str]) -> mpl.Figure:
+def draw(
+    table: pd.DataFrame,
+    offs: pd.DataFrame,
+    labels: list[str],
+    unit: Unit = STEPS,
+    *,
+    ax: Axes | None = None,
+) -> mpl.Figure:
     """Half-life above, horizon below; the start dashed, the end solid.
 
     Args:
         table, offs: from `data`.
         labels: the cells, in the card's order.
+        unit: what lengths and lags count.
+        ax: in whose place to draw; None: a new figure.
     """
     cells = [cell for cell in labels if cell in set(table["cell"])]
     looks = style.looks(labels)
-    figure, axes = style.panels(len(cells), 2, height=2.1)
+    figure, axes = style.panels(len(cells), 2, height=2.1, ax=ax)
     for column, cell in enumerate(cells):
         rows = table[table["cell"] == cell].sort_values("length")
-        for ax, name in zip(axes[:, column], MEASURES, strict=True):
-            _draw_reach(ax, rows, offs[offs["cell"] == cell], name, looks[cell]["color"])
+        for one, name in zip(axes[:, column], MEASURES, strict=True):
+            _draw_reach(one, rows, offs[offs["cell"] == cell], name, looks[cell]["color"])
         axes[0, column].set_title(style.wrapped(cell))
     _same_limits(axes, table, offs)
-    style.label_edges(figure, axes, "length T, steps", list(MEASURES.values()))
+    names = [f"{name}, {unit.many}" for name in MEASURES.values()]
+    style.label_edges(figure, axes, f"length {unit.symbol}, {unit.many}", names)
     dark = {"color": INK}
     style.legend(
         figure,
@@ -74,7 +85,7 @@ def draw(table: pd.DataFrame, offs: pd.DataFrame, labels: list[str]) -> mpl.Figu
         ],
         columns=3,
     )
-    return figure
+    return style.whole(figure)
 
 
 def _draw_reach(ax: Axes, rows: pd.DataFrame, offs: pd.DataFrame, name: str, colour: str) -> None:

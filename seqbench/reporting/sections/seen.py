@@ -8,18 +8,23 @@ from typing import Any
 
 import pandas as pd
 
-from seqbench.analysis import opening
+from seqbench.analysis import depth, opening
 from seqbench.analysis.falling import Intervention, interventions
 from seqbench.analysis.shapes import reference
 from seqbench.analysis.study import Study
+from seqbench.analysis.unit import Unit
 from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
 MANY = 6  # cells; more are not all named in a sentence
 MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
+MEANT = (
+    "(open: at least a thousandth of the output flow arrives from the median longest needed lag, "
+    "median over seeds; solved: by at least half of the seeds)"
+)
 HOW_TO_READ = (
-    "T is the length of the problem. The output flow S(k) says how strongly "
-    "the answer depends on the state k {unit} earlier (the lag), as a power of ten relative to "
+    "{symbol} is {length}. The output flow S(k) says how strongly "
+    "the answer depends on the state k {many} earlier (the lag), as a power of ten relative to "
     "{reference}: −3 is a thousandth. It is measured on 32 sequences, the same for every cell, "
     "from an anchor, a step whose answer is scored. The needed lag is how far back lies what "
     "the answer needs. The flow counts as open where at least a thousandth arrives from there. "
@@ -35,8 +40,11 @@ class Seen:
     def blocks(self, study: Study) -> list[Text | Fold]:
         """Sentences, and the words they use."""
         told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
-        sentences = told + intervention_sentences(study)
-        how = HOW_TO_READ.format(reference=reference(study.results), unit=study.unit)
+        told += [depth_sentence(study), *intervention_sentences(study)]
+        sentences = [one for one in told if one]
+        unit = study.unit
+        facts = {"symbol": unit.symbol, "length": unit.length, "many": unit.many}
+        how = HOW_TO_READ.format(reference=reference(study.results), **facts)
         words = Fold("The words of this page", [Text([how], "note")])
         return [Text(sentences, "numbered"), words]
 
@@ -47,15 +55,16 @@ def longest_sentence(study: Study) -> str:
     if not study.comparison["finished"].any():
         return "No trial has finished, so nothing can be said of which lengths are solved."
     if len(lengths) == 1:
-        told = _at_the_one_length(longest, lengths[0])
+        told = _at_the_one_length(longest, study.unit.at(lengths[0]))
     else:
         each = [f"{row.cell} {_length_of(row)}" for row in longest.itertuples()]
         if len(each) > MANY:
             counts = Counter(_length_of(row) for row in longest.itertuples())
             each = [f"{found} with {count(n, 'cell')}" for found, n in counts.most_common()]
         told = (
-            f"The longest T, of {lengths[0]} to {lengths[-1]}, that at least half of the seeds "
-            f"solved, and all shorter ones too: {join(each)}"
+            f"The longest {study.unit.symbol}, of {lengths[0]} to {lengths[-1]}, that at least "
+            "half "
+            f"of the seeds solved, and all shorter ones too: {join(each)}"
         )
     return f"{told}; {caution(study)}."
 
@@ -66,7 +75,7 @@ def _length_of(row: Any) -> str:
     return str(row.longest or "none")
 
 
-def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
+def _at_the_one_length(longest: pd.DataFrame, at: str) -> str:
     solved = longest["longest"] > 0
     open_yet = ~solved & longest["undecided"]
     yes, unknown = longest.loc[solved, "cell"].tolist(), longest.loc[open_yet, "cell"].tolist()
@@ -74,7 +83,7 @@ def _at_the_one_length(longest: pd.DataFrame, length: int) -> str:
     told = [f"with {join(yes)}" if yes else "with no cell so far" if unknown else "with no cell"]
     told += [f"not with {join(no)}"] if no and (yes or unknown) else []
     told += [f"for {join(unknown)} it is not known yet"] if unknown else []
-    return f"At T = {length}, the only length, at least half of the seeds solved it {join(told)}"
+    return f"At {at}, the only length, at least half of the seeds solved it {join(told)}"
 
 
 def caution(study: Study) -> str:
@@ -98,36 +107,40 @@ def flow_sentence(study: Study) -> str:
     if told.empty:
         return "No trial left a usable record of the output flow before training."
     length = int(told["length"].iloc[0])
+    if len(told) == 1:
+        (one,) = told.itertuples()
+        how, what = (
+            "an open" if one.open else "a closed",
+            "solves" if one.solves else "does not solve",
+        )
+        return (
+            f"At {study.unit.at(length)}, {one.cell} starts with {how} flow and {what} it {MEANT}."
+        )
     parts = []
     for opened, how in ((True, "an open"), (False, "a closed")):
         mine = told[told["open"] == opened]
         if len(mine):
             solves = int(mine["solves"].sum())
             verb = "starts" if len(mine) == 1 else "start"
-            parts.append(
-                f"{len(mine)} of {count(len(told), 'cell')} {verb} with {how} flow and {solves} of "
-                f"{'it' if len(mine) == 1 else 'them'} {'solves' if solves == 1 else 'solve'} it"
-            )
-    return (
-        f"At T = {length}, {'; '.join(parts)} (open: at least a thousandth of the output flow "
-        "arrives from the median longest needed lag, median over seeds; solved: by at least half "
-        "of the seeds)."
-    )
+            which = f"{solves} of them {'solves' if solves == 1 else 'solve'} it"
+            if len(mine) == 1:
+                which = "solves it" if solves else "does not solve it"
+            parts.append(f"{len(mine)} of {len(told)} cells {verb} with {how} flow and {which}")
+    return f"At {study.unit.at(length)}, {'; '.join(parts)} {MEANT}."
 
 
 def opening_sentence(study: Study) -> str:
-    """In how many trials the flow was open before the loss fell, and open without a fall."""
+    """In how many trials the flow was open before the loss fell, and open without a fall; nothing
+    where no trial is long enough to tell."""
     seen = opening.counted(study.opening)["category"].value_counts()
     n = seen.reindex(opening.CATEGORIES, fill_value=0)
     fell = int(n[opening.OPEN_FELL] + n[opening.CLOSED_FELL])
     stayed = int(n[opening.OPEN_STAYED] + n[opening.CLOSED_STAYED])
     if not fell + stayed:
-        return (
-            f"No trial at T = {opening.SHORT} or more has the records that tell whether the flow "
-            "opened before the loss fell."
-        )
+        return ""
     told = (
-        f"At T = {opening.SHORT} or more the loss fell in {fell} of {count(fell + stayed, 'trial')}"
+        f"At {study.unit.at(opening.SHORT)} or more the loss fell in {fell} of "
+        f"{count(fell + stayed, 'trial')}"
     )
     if fell:
         told += (
@@ -139,6 +152,27 @@ def opening_sentence(study: Study) -> str:
         )
         told += f" of {stayed}"
     return f"{told} (an association, not a cause)."
+
+
+def depth_sentence(study: Study) -> str:
+    """How far apart the speeds of learning of the first and the last hidden layer are."""
+    table = depth.speed_ratios(study.results).sort_values("start")
+    if table.empty:
+        return ""
+    ends = table if len(table) == 1 else table.iloc[[0, -1]]
+    each = [_ratio(row, study.unit, named=len(table) > 1) for row in ends.itertuples()]
+    told = "learns" if len(table) == 1 else f"learns, of {count(len(table), 'network')}, from"
+    return (
+        f"The hidden layer next to the output {told} {' to '.join(each)} as fast as the one next "
+        "to the input (speed of learning: the norm of the gradient of the mean loss with respect "
+        "to a layer's biases; medians over seeds)."
+    )
+
+
+def _ratio(row: Any, unit: Unit, *, named: bool) -> str:
+    who = f"{row.cell}, {unit.at(row.length)}" if named else unit.at(row.length)
+    told = f"{row.start:,.3g} times before training and {row.end:,.3g} times at step {row.step:,}"
+    return f"{told} ({who})"
 
 
 def intervention_sentences(study: Study) -> list[str]:
@@ -159,7 +193,8 @@ def _sentence(study: Study, one: Intervention) -> str:
     at = ["never" if math.isinf(value) else f"{value:,.0f}" for value in rows["fell_at"]]
     when = f"at the median steps {join(at)}" if set(at) != {"never"} else "in the median never"
     return (
-        f"The {kind(one)} cells differ in {one.option} alone. At T = {rows['length'].iloc[0]} and "
+        f"The {kind(one)} cells differ in {one.option} alone. At "
+        f"{study.unit.at(rows['length'].iloc[0])} and "
         f"{one.option} {join(values)}, S at the median longest needed lag was, before training, "
         f"{join(decades(value) for value in rows['s_start'])}; the loss fell in {join(fell)} of "
         f"the trials, {when}."
