@@ -86,7 +86,7 @@ def lines(table: pd.DataFrame, lives: dict[str, str]) -> list[list[str]]:
     return [
         [
             row.cell,
-            row.parameters or DASH,
+            _range(row.parameters) or DASH,
             f"{row.learning_rate:g}" if pd.notna(row.learning_rate) else DASH,
             decades(row.s_start),
             decades(row.s_end),
@@ -98,6 +98,12 @@ def lines(table: pd.DataFrame, lives: dict[str, str]) -> list[list[str]]:
         ]
         for row in table.itertuples()
     ]
+
+
+def _range(numbers: str) -> str:
+    """Of many numbers, the ends."""
+    each = numbers.split(", ")
+    return numbers if len(each) < 3 else f"{each[0]} – {each[-1]}"
 
 
 def _learned(row: Any) -> str:
