@@ -83,7 +83,7 @@ def columns(part: Part) -> tuple[list[Block], list[Block]]:
     """Blocks that stand side by side: tables and text on the left and, where the tables are short,
     all figures but the first under them."""
     rows = sum(len(block.rows) for block in part.blocks if isinstance(block, Table))
-    figures = [block for block in part.blocks if isinstance(block, Figure)]
+    figures: list[Block] = [block for block in part.blocks if isinstance(block, Figure)]
     right = figures[:1] if rows <= SHORT else figures
     return [block for block in part.blocks if not any(block is one for one in right)], right
 

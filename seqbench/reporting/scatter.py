@@ -120,7 +120,7 @@ def draw_points(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     for run, mine in whole.groupby("run", sort=False):
         lengths = sorted(mine["length"].unique())
         shades = mpl.colormaps["YlGnBu"](np.linspace(0.35, 0.95, len(lengths)))
-        shades = shades if len(lengths) > 1 else [style.COLOURS[0]]
+        colours = list(shades) if len(lengths) > 1 else [style.COLOURS[0]]
         for row in mine.itertuples():
             i = lengths.index(row.length)
             beside = 0.012 * (i - (len(lengths) - 1) / 2)
@@ -129,7 +129,7 @@ def draw_points(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
                 max(float(row.s_start), FLOOR),
                 getattr(row, of) + beside,
                 markers[row.cell],
-                color=shades[i],
+                color=colours[i],
                 ms=4.5,
                 mec="#00000055",
                 mew=0.4,

@@ -301,7 +301,7 @@ def whole(figure: FigureBase) -> Figure:
 
 def size(figure: FigureBase) -> tuple[float, float]:
     """Width and height in inches."""
-    if isinstance(figure, Figure):
-        width, height = figure.get_size_inches()
-        return float(width), float(height)
-    return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    if isinstance(figure, SubFigure):
+        return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    width, height = whole(figure).get_size_inches()
+    return float(width), float(height)
