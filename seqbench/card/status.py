@@ -24,7 +24,7 @@ class Status(StrEnum):
         "o",
         "#009E73",
         "it met the problem's criterion at three evaluations in a row",
-        "solved at step {solved_at:,}",
+        "solved at training step {solved_at:,}",
     )
     DONE = (
         "done",
@@ -42,7 +42,7 @@ class Status(StrEnum):
         "^",
         "#D55E00",
         "its loss became infinite or not a number",
-        "diverged at step {steps:,}",
+        "diverged at training step {steps:,}",
     )
     ERROR = (
         "error",

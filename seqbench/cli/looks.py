@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from seqbench.cli import words
 from seqbench.cli.help import at_least
 from seqbench.cli.words import busy, changes, fitted
 from seqbench.errors import InputError, printable
@@ -76,6 +77,7 @@ def flow(
     from seqbench.reporting.flow_files import check_files, save
     from seqbench.sweep import apart
 
+    cells = words.cells(cells)
     check_files(out, csv)
     busy(f"measuring {', '.join(cells)}, length {length:,}")
     seen = apart.untrained(

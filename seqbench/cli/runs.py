@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqbench.cli import words
 from seqbench.cli.process import Stopped
 from seqbench.cli.words import busy, changes, numbers
 from seqbench.errors import printable, say
@@ -141,7 +142,8 @@ def compare(
     reference = find(to)
     folder = out or Path("runs") / f"to-{Path(to).name}"
     wanted = numbers("--lengths", lengths)
-    planned = plan.plan(reference.task, folder, cells=[*cells], lengths=wanted, seeds=seeds)
+    named = words.cells(cells, [cell.label for cell in reference.task.cells])
+    planned = plan.plan(reference.task, folder, cells=named, lengths=wanted, seeds=seeds)
     results = _carry_out(planned, sweep.Means(workers))
     both = together({folder.name: results, reference.name: reference})
     terminal.print_comparison(both)
@@ -203,7 +205,7 @@ def _show_plan(planned: Plan, means: Means) -> None:
         for trial in phase.missing:
             cost = costs.get(timing.kind(trial))
             time = f", {duration(cost.whole(trial))}" if cost else ""
-            steps = f"at most {trial.training.steps:,} steps"
+            steps = f"at most {trial.training.steps:,} training steps"
             print(printable(f"  {name(trial)}: {steps}{time}"))
     for line in timing.lines(planned, costs, at_once):
         print(line)

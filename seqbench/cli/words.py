@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 from seqbench.errors import InputError, say
@@ -44,6 +45,18 @@ def numbers(option: str, text: str | None) -> list[int] | None:
         return [int(word) for word in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text}\nallowed: whole numbers, as in 50,100") from None
+
+
+def cells(given: Iterable[str], labels: Iterable[str] = ()) -> list[str]:
+    """Cells as every command takes them: words of their own, or with commas between them.
+
+    Args:
+        labels: that may have commas themselves.
+    """
+    from seqbench.card.select import split_labels
+
+    known = list(labels)
+    return [one for text in given for one in split_labels(text, known)]
 
 
 def changes(

@@ -171,7 +171,7 @@ def _scatter(reached: pd.DataFrame, points: pd.DataFrame) -> Iterator[Block]:
 
 
 def _runs(studies: Mapping[str, Study], table: pd.DataFrame) -> Table:
-    heads = ["run", "what is asked", "needed lag", "seeds", "steps at most", "cells"]
+    heads = ["run", "what is asked", "needed lag", "seeds", "training steps at most", "cells"]
     rows: list[list[str | Entry]] = []
     for run, study in studies.items():
         need = table.loc[table["run"] == run, "needed_lag"].iloc[0]

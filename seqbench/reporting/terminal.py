@@ -120,8 +120,9 @@ def print_difference(table: pd.DataFrame, console: Console | None = None) -> Non
     console = console or _console()
     _print(console, "cell", [row.cell for row in rows], columns, justify="right")
     told = (
-        "of the seeds that finished in both, before → after; loss: the median of log10(after /\n"
-        "before), below 0 is better, and of 5 pairs or more its 95 % bootstrap interval"
+        "of the seeds that finished in both, before → after; steps: training steps until solved;\n"
+        "loss: the median of log10(after / before), below 0 is better, and of 5 pairs or more its\n"
+        "95 % bootstrap interval"
     )
     console.print(told, style="dim", markup=False)
 

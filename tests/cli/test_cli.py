@@ -424,6 +424,12 @@ def test_python_m_seqbench_and_the_entry_point_are_the_same():
         assert ran.stdout.strip() == f"seqbench {seqbench.__version__}"
 
 
+@pytest.mark.parametrize("words", [["rnn", "gru"], ["rnn,gru"], ["rnn,", " gru"]])
+def test_cells_are_named_with_spaces_or_with_commas_by_every_command(words, monkeypatch, capsys):
+    assert seqbench_here("flow", *words, "--length", 5, monkeypatch=monkeypatch) == 0
+    assert "r rnn   g gru" in capsys.readouterr().out
+
+
 def test_a_narrow_terminal_has_a_hanging_indent(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")

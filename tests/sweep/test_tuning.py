@@ -237,7 +237,7 @@ def test_the_command_shows_both_phases_and_runs_them(card, tmp_path, monkeypatch
 
     shown = command("--dry-run").out
     assert "small-tuning: 2 trials, 0 finished, 2 to run" in shown
-    assert "Mine @ 0.001 T=6 seed 1000: at most 4 steps" in shown
+    assert "Mine @ 0.001 T=6 seed 1000: at most 4 training steps" in shown
     assert "small: 4 trials, 0 finished, 4 to run" in shown
     assert not out.exists()
     assert "first the learning rates, of 0.001, 0.01: 2 trials" in command("--workers", "1").err

@@ -18,7 +18,10 @@ BUNDLED: dict[str, tuple[str, str]] = {
         "seqbench.reporting.sections.published:Published",
         "beside the published numbers",
     ),
-    "budget": ("seqbench.reporting.sections.budget:Budget", "what fewer steps would have said"),
+    "budget": (
+        "seqbench.reporting.sections.budget:Budget",
+        "what fewer training steps would have said",
+    ),
     "lengths": ("seqbench.reporting.sections.lengths:Lengths", "lengths not trained at, test data"),
     "opening": ("seqbench.reporting.sections.opening:Opening", "did the flow open before the fall"),
     "predicts": (

@@ -16,7 +16,7 @@ from seqbench.reporting.words import DASH, count
 class Budget:
     """What was solved, and what was left of the loss, within parts of the budget."""
 
-    title = "What fewer steps would have said"
+    title = "What fewer training steps would have said"
     folded = True
 
     def blocks(self, study: Study) -> Iterator[Block]:
@@ -37,7 +37,8 @@ class Budget:
             "Trials solved, and the loss over the reference baseline, median over seeds; means of "
             "the last three evaluations up to there. Between half the budget and all of it the "
             "number of solved trials changed, or the loss fell by more than a tenth of the "
-            f"baseline, in {moving} of {rows}: of these, more steps may say something else."
+            f"baseline, in {moving} of {rows}: of these, more training steps may say "
+            "something else."
         )
         yield Text([told + _schedule(study)], "note")
 
@@ -59,6 +60,7 @@ def _schedule(study: Study) -> str:
     if name == "constant":
         return ""
     return (
-        f" The learning rate's schedule ({name}) ends with the whole budget: a run of fewer steps "
-        "would have ended it sooner, so the first columns are no verdict on such a run."
+        f" The learning rate's schedule ({name}) ends with the whole budget: a run of fewer "
+        "training steps would have ended it sooner, so the first columns are no verdict on such "
+        "a run."
     )

@@ -117,9 +117,10 @@ def notes(study: Study, rows: list[list[str]]) -> list[str]:
         "fallen to a half and to a thousandth, at the start → at the end of training; median over "
         "seeds. "
         "≥ K: not within the largest lag K.",
-        "Median steps: the evaluation from which a trial counts as solved; an unsolved trial is "
-        "∞. The interval is Wilson's 95 %, over the trials that finished. Right at the end: "
-        "share of answers, mean of the last three evaluations, median over seeds.",
+        "Median steps: of training, the evaluation from which a trial counts as solved; an "
+        "unsolved trial is ∞. The interval is Wilson's 95 %, over the trials that finished. "
+        "Right at the end: share of answers, mean of the last three evaluations, median over "
+        "seeds.",
     ]
     if any(" / ≥" in text for row in rows for text in row[2:]):
         told.append("Two values, as in 15 / ≥ 100: the two middle seeds, one within K and one not.")

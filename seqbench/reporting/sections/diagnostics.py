@@ -157,7 +157,7 @@ def caption(view: View) -> str:
             "band: from the lowest to the highest."
         )
     if view.bin:
-        told.append(f"A point is the median over the readings of {view.bin:,} steps.")
+        told.append(f"A point is the median over the readings of {view.bin:,} training steps.")
     if picture.floor is not None:
         told.append("Lines that leave a panel go on below.")
     if odd_values(view):

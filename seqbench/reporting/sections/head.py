@@ -41,7 +41,7 @@ def what_was_run(results: Results) -> str:
     )
     return (
         f"The {name} problem{f' ({options})' if options else ''}: {size}, "
-        f"{count(len(results.trials), 'trial')} of at most {task.training.steps:,} steps: "
+        f"{count(len(results.trials), 'trial')} of at most {task.training.steps:,} training steps: "
         f"{join(ended)}.{truncation(task)}"
     )
 

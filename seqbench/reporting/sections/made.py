@@ -111,7 +111,7 @@ def learning_rates(results: Results) -> str:
     seeds = range(tuning.first_seed, tuning.first_seed + tuning.seeds)
     return (
         f"Chosen for each cell from {join(f'{rate:g}' for rate in tuning.learning_rates)}: most "
-        f"trials solved, then fewest steps, then lowest loss, at {symbol} = "
+        f"trials solved, then fewest training steps, then lowest loss, at {symbol} = "
         f"{join(tuning.lengths)} on "
         f"{'seed' if tuning.seeds == 1 else 'seeds'} {join(seeds)}, which the report does not "
         f"show otherwise; where the best lies at the edge, the next one beyond is tried too, up to "

@@ -16,8 +16,8 @@ from seqbench.reporting.sections.comparison import interval, solved
 from seqbench.reporting.words import DASH, count, percent
 
 SIGNS = (
-    "● all seeds solved it, ◐ some, ○ none; of how many. Under it the median of the steps to "
-    "solve, or, where that is infinite, what was learned by the end of the budget. The 95 % "
+    "● all seeds solved it, ◐ some, ○ none; of how many. Under it the median of the training steps "
+    "to solve, or, where that is infinite, what was learned by the end of the budget. The 95 % "
     "interval of each share stands under Comparison, and here when you point at it."
 )
 
@@ -78,10 +78,10 @@ def _entry(row: pd.Series | None) -> Entry:
         return Entry(DASH, hint="no trial has finished", value=-1.0)
     at, share = row["steps_to_solve"], row["solved"] / row["seeds"]
     learned = learned_of(row)
-    detail = f"{at:,.0f} steps" if math.isfinite(at) else learned
+    detail = f"{at:,.0f} training steps" if math.isfinite(at) else learned
     hint = (
         f"solved by {row['solved']:.0f} of {count(int(row['seeds']), 'seed')} "
-        f"(95 % interval {interval(row)} %); median steps "
+        f"(95 % interval {interval(row)} %); median training steps "
         f"{f'{at:,.0f}' if math.isfinite(at) else '∞'}; {learned}"
     )
     least = 0.0 if pd.isna(row["score"]) else float(row["score"])

@@ -158,8 +158,8 @@ def rule() -> str:
         f"arrives); if it was below that at step 0, it must also have risen "
         f"by at least {opening.RISE:g} decade. Fallen: the first evaluation whose loss is below "
         f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
-        "flow is known at the recorded steps only, so what happened between two of them can't be "
-        "ordered."
+        "flow is known at the recorded training steps only, so what happened between two of "
+        "them can't be ordered."
     )
 
 
@@ -285,7 +285,7 @@ def draw(
         figure,
         axes,
         "S at the needed lag before training, decades",
-        ["step by which the loss fell"],
+        ["training step by which the loss fell"],
     )
     cells = [
         style.mark(cell, markers[cell], color=looks[cell]["color"], ms=5)

@@ -36,11 +36,11 @@ class Pairs:
         yield Text(
             [
                 f"Each cell against {study.labels[0]}, on the seeds that both finished. Sooner: it "
-                "solved the problem in fewer steps, or alone. p: how often a fair coin would be as "
-                "one-sided, ties left out (sign test, two-sided). Loss: the median of log10(its "
-                "loss / the other's) at the end and, of 5 pairs or more, its 95 % bootstrap "
-                f"interval; below 0 the cell is better. {count(len(table), 'comparison')}, none "
-                "corrected for the others: "
+                "solved the problem in fewer training steps, or alone. p: how often a fair coin "
+                "would be as one-sided, ties left out (sign test, two-sided). Loss: the median of "
+                "log10(its loss / the other's) at the end and, of 5 pairs or more, its 95 % "
+                f"bootstrap interval; below 0 the cell is better. "
+                f"{count(len(table), 'comparison')}, none corrected for the others: "
                 f"divided by their number, 0.05 is {0.05 / len(table):.2g}."
             ],
             "note",
