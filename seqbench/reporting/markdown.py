@@ -77,7 +77,7 @@ def _text(block: Text) -> Iterator[str]:
 def _table(block: Table) -> Iterator[str]:
     if not block.heads:
         return
-    yield _row(block.heads)
+    yield _row([plain(head) for head in block.heads])
     yield "|" + "|".join({"l": ":--", "r": "--:"}[side] for side in block.align) + "|"
     before = heading = None
     for i, row in enumerate(block.rows):

@@ -9,6 +9,8 @@ import pytest
 from runs import a_study, flow_rows, whole
 
 from seqbench.analysis.study import Study
+from seqbench.reporting import markdown
+from seqbench.reporting.blocks import Document, Part, Table
 from seqbench.reporting.sections import comparison, opening, predicts, seen
 
 
@@ -118,3 +120,9 @@ def test_of_one_cell_no_counting_is_made(make):
     assert seen.flow_sentence(study).startswith(
         "At T = 10, lstm starts with an open flow and solves it ("
     )
+
+
+def test_a_bar_in_a_heading_ends_no_column_of_markdown():
+    table = Table("t", None, ["cell", "|w|"], [["rnn", "1"]], "lr")
+    text = markdown.render(Document("t", "", "", [Part("p", [table])]))
+    assert "| cell | \\|w\\| |" in text

@@ -29,8 +29,9 @@ SPEEDS = (
     "next to the input; the output layer stands last. Published: Nielsen 2015, chapter 5, on MNIST."
 )
 CAPTION = (
-    "The speed of learning of each layer over training, a line a layer, darker towards the output; "
-    "medians over seeds. A gradient of the mean loss: not to be compared with the gradient flow."
+    "The speed of learning of each layer over training; the number at a line's end is the layer, 1 "
+    "being next to the input and the last one the output layer; medians over seeds. A gradient of "
+    "the mean loss: not to be compared with the gradient flow."
 )
 
 
@@ -48,6 +49,8 @@ LEARNED = (
     "Share right of all training images when training had ended, and of the validation images "
     "(mean of the last three evaluations): medians over seeds."
 )
+
+NAMED = 6  # lines that have a number each; of more the first and the last
 
 
 class Depth:
@@ -121,7 +124,13 @@ def speed_table(table: pd.DataFrame) -> Table:
 def score_table(table: pd.DataFrame) -> Table:
     """A row a depth."""
     rows = [
-        [row.cell, str(row.length), str(row.seeds), f"{row.score:.2%}", f"{row.published:.2%}"]
+        [
+            row.cell,
+            str(row.length),
+            str(row.seeds),
+            f"{100 * row.score:.2f} %",
+            f"{100 * row.published:.2f} %",
+        ]
         for row in table.itertuples()
     ]
     heads = ["cell", "layers", "seeds", "right here", "published, all of MNIST"]
@@ -133,7 +142,7 @@ def tied_table(table: pd.DataFrame) -> Table:
     rows = [
         [row.untied, str(row.length)]
         + [f"{x:.4f}" for x in (row.factor_untied, row.factor_tied)]
-        + ["–" if pd.isna(x) else f"{x:.0%}" for x in (row.near_untied, row.near_tied)]
+        + ["–" if pd.isna(x) else f"{100 * x:.0f} %" for x in (row.near_untied, row.near_tied)]
         for row in table.itertuples()
     ]
     heads = ["cell", "layers", "factor, untied", "tied", "near, untied", "tied"]
@@ -169,8 +178,8 @@ def learned_table(table: pd.DataFrame) -> Table:
             row.cell,
             str(row.length),
             f"{row.learning_rate:g}",
-            f"{row.training:.1%}",
-            f"{row.score:.1%}",
+            f"{100 * row.training:.1f} %",
+            f"{100 * row.score:.1f} %",
             f"{row.steps:,.0f}",
             str(row.seeds),
         ]
@@ -191,11 +200,23 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> mpl.Figure:
     panels = list(table.groupby(["cell", "length"], sort=False))
     figure, axes = style.panels(len(panels), 1, height=2.2, ax=ax)
     for one, ((cell, length), rows) in zip(axes[0], panels, strict=True):
+        ends: dict[str, tuple[float, str]] = {}
         for layer, line in rows.groupby("layer"):
             shade = 0.75 * (1 - layer / rows["layer"].max())
             line = line.sort_values("step")
             one.plot(line["step"], line["median"], color=str(shade), lw=1.2)
+            if layer in _named(rows["layer"].max()):
+                ends[f"{layer:.0f}"] = (float(line["median"].iloc[-1]), str(shade))
         one.set_yscale("log")
+        for name, (level, shade) in ends.items():
+            place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            look = {"va": "center", "fontsize": 7, "color": shade, "annotation_clip": False}
+            one.annotate(name, (1.0, level), (3, 0), **place, **look)
         one.set_title(style.plain(f"{cell}, {length} layer{'s' * (length > 1)}"))
     style.label_edges(figure, axes, "training step", ["|dC/db|"])
     return style.whole(figure)
+
+
+def _named(layers: int) -> set[int]:
+    """Which lines have room for a number."""
+    return set(range(1, layers + 1)) if layers <= NAMED else {1, layers}

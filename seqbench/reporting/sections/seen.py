@@ -171,7 +171,7 @@ def depth_sentence(study: Study) -> str:
 
 def _ratio(row: Any, unit: Unit, *, named: bool) -> str:
     who = f"{row.cell}, {unit.at(row.length)}" if named else unit.at(row.length)
-    told = f"{row.start:,.3g} times before training and {row.end:,.3g} times at step {row.step:,}"
+    told = f"{row.start:,.3g} times before training, and {row.end:,.3g} times at step {row.step:,},"
     return f"{told} ({who})"
 
 
