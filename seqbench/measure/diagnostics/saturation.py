@@ -25,7 +25,7 @@ class Saturation:
     counted where the layer says in an attribute `nonlinearity` that they are tanh, relu or sigmoid
     units, as the bundled rnn does; all else is left out.
 
-    Source: Glorot & Bengio 2010, AISTATS, section 3; for gates: Karpathy et al. 2016,
+    Source: Glorot & Bengio 2010, AISTATS, section 3; for gates: Karpathy et al. 2015,
     arXiv:1506.02078, section 4.2 (there below 0.1 and above 0.9 too).
     """
 
