@@ -147,6 +147,7 @@ def examine(
 def work(asked: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
     """Carry out checks in a process of its own (see `seqbench.sweep.apart`): what is being checked,
     then what came of it."""
+    yield {"at": "importing it"}, {}
     function = examine_problem if asked.pop("function") == "examine_problem" else examine
     examination = function(asked.pop("subject"), **asked)
     for name in examination.checks:
