@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqbench.analysis import depth, opening
 from seqbench.analysis.falling import Intervention, interventions
 from seqbench.analysis.shapes import reference
 from seqbench.analysis.study import Study
-from seqbench.analysis.unit import Unit
 from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
@@ -157,22 +157,29 @@ def opening_sentence(study: Study) -> str:
 def depth_sentence(study: Study) -> str:
     """How far apart the speeds of learning of the first and the last hidden layer are."""
     table = depth.speed_ratios(study.results).sort_values("start")
+    table = table[np.isfinite(table["start"])]
     if table.empty:
         return ""
-    ends = table if len(table) == 1 else table.iloc[[0, -1]]
-    each = [_ratio(row, study.unit, named=len(table) > 1) for row in ends.itertuples()]
-    told = "learns" if len(table) == 1 else f"learns, of {count(len(table), 'network')}, from"
+    least, most = table.iloc[0], table.iloc[-1]
+    told = f"before training {_times(most.start)}"
+    if len(table) > 1:
+        told = (
+            f"before training from {_times(least.start)} ({least.cell}, "
+            f"{study.unit.at(least.length)}) to {_times(most.start)} ({most.cell}, "
+            f"{study.unit.at(most.length)}), of {count(len(table), 'network')},"
+        )
+    elif np.isfinite(most.end):
+        told += f", and {_times(most.end)} at step {most.step:,}, ({study.unit.at(most.length)})"
     return (
-        f"The hidden layer next to the output {told} {' to '.join(each)} as fast as the one next "
+        f"The hidden layer next to the output learns {told} as fast as the one next "
         "to the input (speed of learning: the norm of the gradient of the mean loss with respect "
         "to a layer's biases; medians over seeds)."
     )
 
 
-def _ratio(row: Any, unit: Unit, *, named: bool) -> str:
-    who = f"{row.cell}, {unit.at(row.length)}" if named else unit.at(row.length)
-    told = f"{row.start:,.3g} times before training, and {row.end:,.3g} times at step {row.step:,},"
-    return f"{told} ({who})"
+def _times(ratio: float) -> str:
+    """111 times, or 2e+34 times."""
+    return f"{ratio:,.3g} times"
 
 
 def intervention_sentences(study: Study) -> list[str]:
