@@ -174,7 +174,8 @@ def speed_ratios(results: Results) -> pd.DataFrame:
         by = group.pivot(index="step", columns="layer", values="median").sort_index()
         ratio = by[length] / by[1]
         rows.append((cell, length, ratio.iloc[0], ratio.iloc[-1], by.index[-1]))
-    return pd.DataFrame(rows, columns=["cell", "length", "start", "end", "step"])
+    columns = ["cell", "length", "start", "end", "step"]
+    return pd.DataFrame(rows, columns=columns).astype({"start": float, "end": float})
 
 
 def _as_published(results: Results) -> set[str]:
