@@ -69,7 +69,7 @@ def seqbench(tmp_path, monkeypatch, capfd):
         ("Vanishes", "own.py:Vanishes: its process ended with exit status 0" + LEAVES),
         ("Crashes", "ended by SIGSEGV: Fatal Python error: Segmentation fault / File "),
         ("Asks", "cell Asks: EOFError: "),
-        ("Breaks", "cell Breaks: BdbQuit: "),
+        ("Breaks", "cell Breaks: BdbQuit ("),
     ],
 )
 def test_flow_names_what_a_cell_did_to_its_process(name, told, seqbench):
