@@ -32,7 +32,9 @@ def untrained(cells: Sequence[str], **asked: Any) -> Untrained:
     """
     told = _call("seqbench.sweep.apart:look", {"cells": list(cells), **asked}, ", ".join(cells))
     *_, (found, parts) = told
-    table = pd.read_parquet(io.BytesIO(parts["table"]))
+    # On one thread here and below: Arrow's own may abort a process that ends while they do
+    # (github.com/apache/arrow/issues/34314).
+    table = pd.read_parquet(io.BytesIO(parts["table"]), use_threads=False)
     gates = {cell: Gate(*gate) for cell, gate in found["gates"].items()}
     return Untrained(table, found["float32_zeros"], gates, found["unreached"])
 
@@ -72,7 +74,7 @@ def shown(problem: str, **asked: Any) -> tuple[Example, dict[str, tuple[float, f
         InputError: no such problem or option, and a problem that ends the process or hangs.
     """
     *_, (found, parts) = _call("seqbench.sweep.apart:draw", asked | {"problem": problem}, problem)
-    inputs = pd.read_parquet(io.BytesIO(parts["inputs"])).to_numpy()
+    inputs = pd.read_parquet(io.BytesIO(parts["inputs"]), use_threads=False).to_numpy()
     needs = {int(anchor): steps for anchor, steps in found["needs"].items()}
     words = {name: found[name] for name in ("channels", "shown", "targets")}
     return Example(inputs=inputs, needs=needs, **words), found["baselines"]
