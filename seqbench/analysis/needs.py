@@ -6,10 +6,13 @@ with an option changed, as in an intervention, it is the nearest to a dose.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from seqbench.analysis.curve import Curve
 from seqbench.analysis.opening import OPEN
-from seqbench.analysis.shapes import TRIAL, level_at, needed_lags, trial_curves
+from seqbench.analysis.shapes import TRIAL, level_at, needed_lags
 from seqbench.analysis.statistics import wilson
 from seqbench.card.status import FINISHED, Status
 from seqbench.results import Results
@@ -17,8 +20,11 @@ from seqbench.results import Results
 COLUMNS = ["length", "lag", "open", "trials", "solved", "low", "high"]
 
 
-def by_needed_lag(results: Results) -> pd.DataFrame:
+def by_needed_lag(results: Results, curves: Mapping[tuple, Curve]) -> pd.DataFrame:
     """Trials that ended, by whether their flow was open before training at a needed lag.
+
+    Args:
+        curves: from `shapes.trial_curves`.
 
     Returns:
         A row a length, needed lag (its median over the probe) and open or not: how many trials,
@@ -27,7 +33,7 @@ def by_needed_lag(results: Results) -> pd.DataFrame:
     needs = needed_lags(results)
     rows = [
         {**dict(zip(TRIAL, key[:3], strict=True)), "lag": lag, "open": level >= OPEN}
-        for key, curve in trial_curves(results).items()
+        for key, curve in curves.items()
         if key[-1] == 0
         for lag in needs[(needs["length"] == key[1]) & (needs["anchor"] == key[3])]["median"]
         if (level := level_at(curve, lag)) == level  # NaN: not recorded so far back

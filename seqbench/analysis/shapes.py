@@ -8,6 +8,7 @@ the readout's own step is in it. Runs from before that was recorded have the sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -149,15 +150,18 @@ def trial_curves(results: Results) -> dict[tuple, Curve]:
     return {key: curve.relative(*part) for key, part in zip(sizes.index, parts, strict=True)}
 
 
-def read_offs(results: Results) -> pd.DataFrame:
+def read_offs(results: Results, curves: Mapping[tuple, Curve]) -> pd.DataFrame:
     """What is read off each curve, a row a trial, anchor and recorded step.
+
+    Args:
+        curves: from `trial_curves`.
 
     Returns:
         half_life and the horizons are inf where S(k) does not get there within largest_lag, and NaN
         where there is no curve; at_needed is S at the longest needed lag; at as in `shapes`.
     """
     needs, rows = longest_needs(results), []
-    for key, one in trial_curves(results).items():
+    for key, one in curves.items():
         told = {name: _lag(one, one.horizon(theta)) for name, theta in THETAS.items()}
         rows.append(
             {

@@ -17,6 +17,7 @@ from seqbench.analysis import (
     shapes,
     statistics,
 )
+from seqbench.analysis.curve import Curve
 from seqbench.analysis.unit import Unit
 from seqbench.results import Results
 
@@ -48,9 +49,14 @@ class Study:
         return shapes.shapes(self.results)
 
     @cached_property
+    def curves(self) -> dict[tuple, Curve]:
+        """S(k) of each trial, anchor and recorded step: see `shapes.trial_curves`."""
+        return shapes.trial_curves(self.results)
+
+    @cached_property
     def offs(self) -> pd.DataFrame:
         """What is read off each curve: see `shapes.read_offs`."""
-        return shapes.read_offs(self.results)
+        return shapes.read_offs(self.results, self.curves)
 
     @cached_property
     def needs(self) -> pd.DataFrame:
@@ -125,7 +131,7 @@ class Study:
     @cached_property
     def by_needed_lag(self) -> pd.DataFrame:
         """Who solved it with an open flow and without: see `needs.by_needed_lag`."""
-        return needs.by_needed_lag(self.results)
+        return needs.by_needed_lag(self.results, self.curves)
 
     @cached_property
     def speeds(self) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from seqbench.errors import InputError
 from seqbench.results.files import (
     Damaged,
     as_parquet,
+    from_parquet,
     read_record,
     read_task,
     remove_strays,
@@ -58,6 +59,7 @@ __all__ = [
     "Damaged",
     "Results",
     "as_parquet",
+    "from_parquet",
     "load",
     "read_finished",
     "read_record",

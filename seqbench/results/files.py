@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -105,6 +106,12 @@ def set_aside(path: Path, trial: Trial) -> None:
 def as_parquet(frame: pd.DataFrame) -> bytes:
     """A table as the file that a trial keeps it in."""
     return frame.to_parquet(index=False, compression="zstd", write_page_checksum=True)
+
+
+def from_parquet(content: bytes) -> pd.DataFrame:
+    """The inverse. On one thread: Arrow's own may abort a process that ends while they do
+    (github.com/apache/arrow/issues/34314)."""
+    return pd.read_parquet(io.BytesIO(content), use_threads=False)
 
 
 def remove_strays(folder: Path) -> None:

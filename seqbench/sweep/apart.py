@@ -5,7 +5,6 @@ What ends that process, or never comes to an end in it, is told as a mistake in 
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import pandas as pd
 from seqbench.errors import InputError
 from seqbench.measure.seen import Gate, Untrained
 from seqbench.problems.example import Example
+from seqbench.results import from_parquet
 from seqbench.sweep.check import SILENCE
 from seqbench.sweep.executors.messages import Message
 from seqbench.sweep.executors.remote import Died, call
@@ -32,9 +32,7 @@ def untrained(cells: Sequence[str], **asked: Any) -> Untrained:
     """
     told = _call("seqbench.sweep.apart:look", {"cells": list(cells), **asked}, ", ".join(cells))
     *_, (found, parts) = told
-    # On one thread here and below: Arrow's own may abort a process that ends while they do
-    # (github.com/apache/arrow/issues/34314).
-    table = pd.read_parquet(io.BytesIO(parts["table"]), use_threads=False)
+    table = from_parquet(parts["table"])
     gates = {cell: Gate(*gate) for cell, gate in found["gates"].items()}
     return Untrained(table, found["float32_zeros"], gates, found["unreached"])
 
@@ -74,7 +72,7 @@ def shown(problem: str, **asked: Any) -> tuple[Example, dict[str, tuple[float, f
         InputError: no such problem or option, and a problem that ends the process or hangs.
     """
     *_, (found, parts) = _call("seqbench.sweep.apart:draw", asked | {"problem": problem}, problem)
-    inputs = pd.read_parquet(io.BytesIO(parts["inputs"]), use_threads=False).to_numpy()
+    inputs = from_parquet(parts["inputs"]).to_numpy()
     needs = {int(anchor): steps for anchor, steps in found["needs"].items()}
     words = {name: found[name] for name in ("channels", "shown", "targets")}
     return Example(inputs=inputs, needs=needs, **words), found["baselines"]

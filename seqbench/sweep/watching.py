@@ -6,16 +6,14 @@ DIR/lstm-T100-s0-3f9ac1/events.out...      loss, at each evaluation, while the t
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from seqbench.errors import InputError
+from seqbench.results import from_parquet
 from seqbench.sweep.executors import Event, Finished, Started, Stepped
 
 if TYPE_CHECKING:
@@ -61,11 +59,11 @@ def write_tables(writer: SummaryWriter, tables: Mapping[str, bytes]) -> None:
     recorded lag behind the last anchor, log10, in the layer that the readout reads."""
     if not tables:
         return
-    curves = pd.read_parquet(io.BytesIO(tables["curves"])).set_index("step")
+    curves = from_parquet(tables["curves"]).set_index("step")
     for name in curves.columns.drop("loss"):
         for step, value in curves[name].items():
             writer.add_scalar(name, value, step)
-    flow = pd.read_parquet(io.BytesIO(tables["flow"]))
+    flow = from_parquet(tables["flow"])
     flow = flow[(flow["source"] == "output") & (flow["state"] == "all")]
     for name in ("layer", "anchor"):
         flow = flow[flow[name] == flow[name].max()]
