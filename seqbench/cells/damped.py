@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqbench.cells import options
-
-State = tuple[Tensor, Tensor]
+from seqbench.cells.lstm import LSTM, State
 
 
 class _Scaled(torch.autograd.Function):
@@ -25,15 +24,15 @@ class _Scaled(torch.autograd.Function):
         return ctx.factor * gradients[0], None
 
 
-class DampedLSTM(nn.LSTMCell):
+class DampedLSTM(LSTM):
     """The LSTM of `lstm`; the gradient that goes from a step to the state before it is multiplied
     by `damping`, so that at lag k it is damping^k of what it would be.
 
     The forward pass is the LSTM's, bit for bit: an intervention on the gradient alone. Unless
     damping is 1, what the optimiser gets is not the gradient of the loss.
 
-    Inputs [B, I], state (h, c), each [B, H]; initialised as torch does, U(-1/sqrt(H), 1/sqrt(H)),
-    but for the forget bias.
+    Inputs [T, B, I], outputs [T, B, H], state (h, c), each [1, B, H]; initialised as torch does,
+    U(-1/sqrt(H), 1/sqrt(H)), but for the forget bias.
 
     Args:
         input_size: I.
@@ -56,16 +55,15 @@ class DampedLSTM(nn.LSTMCell):
         forget_bias: float | None = None,
     ) -> None:
         options.number("damping", damping, "a positive number", above=0, optional=False)
-        options.number("forget_bias", forget_bias)
-        super().__init__(input_size, hidden_size)
-        self.damping = damping
-        if forget_bias is not None:
-            gate = slice(hidden_size, 2 * hidden_size)
-            with torch.no_grad():
-                self.bias_ih[gate], self.bias_hh[gate] = forget_bias, 0.0
+        super().__init__(input_size, hidden_size, forget_bias=forget_bias)
+        self.damping = damping  # the kernel reads it (engine.kernels)
 
-    def forward(self, x_BI: Tensor, state: State | None = None) -> State:
-        if state is not None:
-            h_BH, c_BH = state
-            state = _Scaled.apply(h_BH, self.damping), _Scaled.apply(c_BH, self.damping)
-        return super().forward(x_BI, state)
+    def forward(self, x_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        outputs = []
+        for x_1BI in x_TBI.split(1):
+            if state is not None:
+                h, c = state
+                state = _Scaled.apply(h, self.damping), _Scaled.apply(c, self.damping)
+            output_1BH, state = super().forward(x_1BI, state)
+            outputs.append(output_1BH)
+        return torch.cat(outputs), state

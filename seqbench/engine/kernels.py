@@ -47,7 +47,8 @@ def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
     """A layer over a sequence: by a kernel where there is one for it, else as it is.
 
     A layer is run as it is if it is not exactly one of torch's (or says, in an attribute `kernel`,
-    which of them it computes), if it has hooks, projections or dropout, and where its inputs are
+    which of them it computes, and an LSTM in `damping` by how much the gradient of the state before
+    a step is multiplied), if it has hooks, projections or dropout, and where its inputs are
     not ordinary tensors of one precision on the CPU.
     """
     if not isinstance(layer, nn.RNNBase) or not _ordinary(layer, x_TBI, state):
@@ -57,12 +58,14 @@ def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
         return layer(x_TBI, state)
     parts = _initial(layer, x_TBI) if state is None else state
     parts = parts if isinstance(parts, tuple) else (parts,)
+    damping = getattr(layer, "damping", 1.0)
     after = []
     for depth in range(layer.num_layers):
         names = (f"{kind}_l{depth}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         weights = [getattr(layer, one, None) for one in names]
         own = [part[depth] for part in parts]
-        x_TBI, *last = _Segment.apply(name, x_TBI, own[0], own[1] if own[1:] else None, *weights)
+        cell_BH = own[1] if own[1:] else None
+        x_TBI, *last = _Segment.apply(name, damping, x_TBI, own[0], cell_BH, *weights)
         after.append(last)
     stacked = tuple(torch.stack(each) for each in zip(*after, strict=True))
     return x_TBI, stacked if name == "lstm" else stacked[0]
@@ -116,19 +119,19 @@ def _initial(layer: nn.RNNBase, x_TBI: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Segment(torch.autograd.Function):
-    """A layer over a segment: (kernel, x [T, B, I], h and c [B, H], w_ih, w_hh, b_ih, b_hh) ->
-    (outputs, h, c); c and the biases may be None, and no c comes out then.
+    """A layer over a segment: (kernel, damping, x [T, B, I], h and c [B, H], w_ih, w_hh, b_ih,
+    b_hh) -> (outputs, h, c); c and the biases may be None, and no c comes out then.
 
     Can be differentiated once. RuntimeError where somebody asks for more.
     """
 
     @staticmethod
-    def forward(ctx: Any, name: str, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, name: str, damping: float, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         arrays: list[Any] = [None if x is None else x.detach().numpy() for x in tensors]
         with np.errstate(all="ignore"):  # what diverges says so itself
             kept, last = _forward(name, *arrays)
-        ctx.examples = arrays[0].shape[1]
+        ctx.examples, ctx.damping = arrays[0].shape[1], damping
         outputs = torch.from_numpy(kept.h[1:, :, : ctx.examples]).permute(0, 2, 1)
         if any(ctx.needs_input_grad):
             ctx.kept = kept
@@ -146,10 +149,10 @@ class _Segment(torch.autograd.Function):
         _ = ctx.saved_tensors  # raises where the graph has been used up
         arrays = [None if grad is None else grad.numpy() for grad in grads]
         with np.errstate(all="ignore"):
-            need = {"need_x": ctx.needs_input_grad[1], "examples": ctx.examples}
-            found = _backward(ctx.kept, *arrays, **need)
-        wanted = zip(found, ctx.needs_input_grad[1:], strict=True)
-        return None, *(torch.from_numpy(x) if needed else None for x, needed in wanted)
+            need = {"need_x": ctx.needs_input_grad[2], "examples": ctx.examples}
+            found = _backward(ctx.kept, *arrays, **need, damping=ctx.damping)
+        wanted = zip(found, ctx.needs_input_grad[2:], strict=True)
+        return None, None, *(torch.from_numpy(x) if needed else None for x, needed in wanted)
 
 
 @dataclass
@@ -242,6 +245,7 @@ def _backward(
     *,
     need_x: bool,
     examples: int,
+    damping: float = 1.0,
 ) -> tuple[Array | None, ...]:
     """Gradients of x, h, c and the four weights, from those of the outputs, h and c."""
     by, span, dtype = form(), kept.span, kept.z.dtype
@@ -249,14 +253,15 @@ def _backward(
     dh, dc = (_columns(g, H, B, dtype) for g in (h_BH, c_BH))
     which_T, scored_SHB = _scored(out_TBH, T, H, B, dtype)
     d_GW = np.empty((G + (kept.name == "gru") * H, span * B + APART), dtype)
-    back_HG = by.packed(kept.weights[:, :H].T)
+    factor = dtype.type(damping)
+    back_HG = by.packed(factor * kept.weights[:, :H].T)
     dw, dw_n = np.zeros((G, K), dtype), np.zeros((H, K - H), dtype)
     dx_TBI = np.empty((T, examples, K - H - 1), dtype) if need_x else None
     for first in reversed(range(0, T, span)):
         last = min(first + span, T)
         steps, states = slice(first, last), slice(first, last + 1)
         by.back(kept.name, back_HG, which_T[steps], scored_SHB, kept.gates[steps], kept.c[states],
-                kept.h[states], dh, dc, d_GW)  # fmt: skip
+                kept.h[states], dh, dc, d_GW, factor)  # fmt: skip
         d, z = d_GW[:, : (last - first) * B], kept.z[first // span, :, : (last - first) * B]
         dw += d[:G] @ z.T
         if kept.weights_n is not None:

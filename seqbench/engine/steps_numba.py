@@ -233,7 +233,7 @@ def _lstm(a_GB, before_HB, c_HB, kept_GB, h_HB, z_KW, at):
 
 
 @njit(**OPTIONS)
-def _lstm_back(kept_GB, before_HB, dh_HB, dc_HB, d_GW, at):
+def _lstm_back(kept_GB, before_HB, dh_HB, dc_HB, d_GW, at, damping):
     """The gradients of the summed inputs; dc, that of the new c, becomes that of the old one."""
     H, B = before_HB.shape
     for j in range(H):
@@ -248,7 +248,7 @@ def _lstm_back(kept_GB, before_HB, dh_HB, dc_HB, d_GW, at):
             di[b] = new * g[b] * (i[b] * (1 - i[b]))
             dg[b] = new * i[b] * (1 - g[b] * g[b])
             df[b] = new * before[b] * (f[b] * (1 - f[b]))
-            dc[b] = new * f[b]
+            dc[b] = new * f[b] * damping
 
 
 @njit(**OPTIONS)
@@ -326,12 +326,12 @@ def _back_gru(w_MKR, which_t, scored_SHB, gates_tGB, h_tHB, dh_HB, d_GW):
 
 
 @compiled
-def _back_lstm(w_MKR, which_t, scored_SHB, gates_tGB, c_tHB, dh_HB, dc_HB, d_GW):
+def _back_lstm(w_MKR, which_t, scored_SHB, gates_tGB, c_tHB, dh_HB, dc_HB, d_GW, damping):
     B, product_HB = dh_HB.shape[1], np.empty((w_MKR.shape[0] * R, dh_HB.shape[1]), dh_HB.dtype)
     for t in range(len(which_t) - 1, -1, -1):
         if which_t[t] >= 0:
             _add(dh_HB, scored_SHB[which_t[t]])
-        _lstm_back(gates_tGB[t], c_tHB[t], dh_HB, dc_HB, d_GW, t * B)
+        _lstm_back(gates_tGB[t], c_tHB[t], dh_HB, dc_HB, d_GW, t * B, damping)
         _product(w_MKR, d_GW, t * B, product_HB)
         for j in range(len(dh_HB)):
             _copy(product_HB[j], dh_HB[j])
@@ -367,17 +367,20 @@ def back(
     dh_HB: Array,
     dc_HB: Array,
     d_GW: Array,
+    damping: float,
 ) -> None:
     """A window's steps, last to first: dh and dc in place, and d, the summed inputs' gradients.
 
     Args:
         weights: packed, [H, G]: the recurrent ones, transposed.
         which_t: which of `scored_SHB`, the outputs' own gradients, a step has; -1: none.
+        damping: of an LSTM, a factor of the gradient of the c before each step; h's is in the
+            weights.
     """
     if name == "gru":
         _back_gru(weights, which_t, scored_SHB, gates_tGB, h_tHB, dh_HB, d_GW)
     elif name == "lstm":
-        _back_lstm(weights, which_t, scored_SHB, gates_tGB, c_tHB, dh_HB, dc_HB, d_GW)
+        _back_lstm(weights, which_t, scored_SHB, gates_tGB, c_tHB, dh_HB, dc_HB, d_GW, damping)
     else:
         kind = NONLINEARITIES[name]
         _back_rnn(kind, weights, which_t, scored_SHB, h_tHB, dh_HB, d_GW)

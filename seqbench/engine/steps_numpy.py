@@ -52,6 +52,7 @@ def back(
     dh_HB: Array,
     dc_HB: Array,
     d_GW: Array,
+    damping: float,
 ) -> None:
     """A window's steps, last to first: dh and dc in place, and d, the summed inputs' gradients."""
     B, G = dh_HB.shape[1], weights.shape[1]
@@ -65,6 +66,7 @@ def back(
             continue
         if name == "lstm":
             lstm_back(gates_tGB[t], c_tHB[t], dh_HB, dc_HB, d_GW, t * B)
+            dc_HB *= damping
         else:
             rnn_back(name, h_tHB[t + 1], dh_HB, d_GW, t * B)
         np.dot(weights, d_GB, out=dh_HB)

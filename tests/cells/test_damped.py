@@ -9,6 +9,7 @@ from torch import nn
 
 from seqbench import InputError, gradient_flow
 from seqbench.cells.damped import DampedLSTM
+from seqbench.engine import kernels
 
 
 def flow(cell, inputs):
@@ -16,37 +17,49 @@ def flow(cell, inputs):
     return table[table.state == "all"].set_index("lag").log10_norm
 
 
-def test_the_gradient_at_lag_k_is_damped_k_times_and_the_outputs_not_at_all():
+def twins(damping):
+    """An LSTM and a damped one of the same weights; inputs [T, B, I]."""
     torch.manual_seed(0)
-    plain, inputs = nn.LSTMCell(2, 5), torch.randn(40, 3, 2)
-    damped = DampedLSTM(2, 5, damping=0.8)
+    plain, damped = nn.LSTM(2, 5), DampedLSTM(2, 5, damping=damping)
     damped.load_state_dict(plain.state_dict())
-    states = [None, None]
-    for x_BI in inputs:
-        states = [cell(x_BI, state) for cell, state in zip((plain, damped), states, strict=True)]
-    for one, other in zip(*states, strict=True):
-        assert torch.equal(one, other)
+    return plain, damped, torch.randn(40, 3, 2)
+
+
+def test_the_gradient_at_lag_k_is_damped_k_times_and_the_outputs_not_at_all():
+    plain, damped, inputs = twins(0.8)
+    (one, _), (other, _) = kernels.run(plain, inputs, None), kernels.run(damped, inputs, None)
+    assert torch.equal(one, other)
     apart = flow(damped, inputs) - flow(plain, inputs)
     np.testing.assert_allclose(apart, apart.index * math.log10(0.8), atol=1e-6)
 
 
+def gradients(layer, run, inputs_TBI):
+    """Of the parameters, the inputs and the state at the start, float64; a loss in the middle and
+    at the end."""
+    layer, inputs = layer.double(), inputs_TBI.double().requires_grad_()
+    start = [torch.zeros(1, 3, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    outputs, (h, c) = run(layer, inputs, tuple(start))
+    loss = outputs[20].square().sum() + h.sum() + 2 * c.sum()
+    return torch.autograd.grad(loss, [*layer.parameters(), inputs, *start])
+
+
+def test_the_kernel_damps_as_the_loop_does():
+    _, damped, inputs = twins(0.8)
+    looped = gradients(damped, lambda layer, *given: layer(*given), inputs)
+    for one, other in zip(gradients(damped, kernels.run, inputs), looped, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+
+
 def test_without_damping_it_trains_as_the_lstm_does():
-    torch.manual_seed(0)
-    plain, inputs = nn.LSTMCell(2, 5), torch.randn(6, 3, 2)
-    same = DampedLSTM(2, 5)
-    same.load_state_dict(plain.state_dict())
-    for cell in (plain, same):
-        state = None
-        for x_BI in inputs:
-            state = cell(x_BI, state)
-        state[0].sum().backward()
-    for one, other in zip(plain.parameters(), same.parameters(), strict=True):
-        assert torch.equal(one.grad, other.grad)
+    plain, same, inputs = twins(1.0)
+    expected = gradients(plain, kernels.run, inputs)
+    for one, other in zip(gradients(same, kernels.run, inputs), expected, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_the_forget_bias_is_the_total_one():
     cell = DampedLSTM(2, 5, forget_bias=4.0)
-    assert (cell.bias_ih + cell.bias_hh)[5:10].tolist() == [4.0] * 5
+    assert (cell.bias_ih_l0 + cell.bias_hh_l0)[5:10].tolist() == [4.0] * 5
 
 
 @pytest.mark.parametrize("damping", [0.0, -1.0, None, "half"])
