@@ -58,12 +58,13 @@ class DampedLSTM(LSTM):
         super().__init__(input_size, hidden_size, forget_bias=forget_bias)
         self.damping = damping  # the kernel reads it (engine.kernels)
 
-    def forward(self, x_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        outputs = []
+    def forward(  # type: ignore[override]  # torch's takes packed sequences too
+        self, x_TBI: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        zeros = x_TBI.new_zeros(1, x_TBI.shape[1], self.hidden_size)
+        (h, c), outputs = (zeros, zeros) if state is None else state, []
         for x_1BI in x_TBI.split(1):
-            if state is not None:
-                h, c = state
-                state = _Scaled.apply(h, self.damping), _Scaled.apply(c, self.damping)
-            output_1BH, state = super().forward(x_1BI, state)
+            before = _Scaled.apply(h, self.damping), _Scaled.apply(c, self.damping)
+            output_1BH, (h, c) = super().forward(x_1BI, before)
             outputs.append(output_1BH)
-        return torch.cat(outputs), state
+        return torch.cat(outputs), (h, c)
