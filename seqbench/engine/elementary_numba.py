@@ -122,6 +122,12 @@ def tanh(x):
 
 
 @njit(inline="always", **OPTIONS)
+def exp_minus_1(x):
+    scale, p = _split(_exponent(x))
+    return scale * p + (scale - type(x)(1))
+
+
+@njit(inline="always", **OPTIONS)
 def sigmoid(x):
     one = type(x)(1)
     scale, p = _split(_exponent(-x))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 COLUMNS = 512  # of a window: examples times steps, enough for a matrix product at full speed
 APART = 16  # further columns of a window: rows a power of two apart would share lines of a cache
-NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity", "leaky_relu", "elu")  # f' by f alone
 MODES = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "GRU": "gru", "LSTM": "lstm"}
 _TORCHS_OWN = (nn.RNN.forward, nn.GRU.forward, nn.LSTM.forward)
 _DTYPES = (torch.float32, torch.float64)

@@ -18,9 +18,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy import ndarray as Array
 
-from seqbench.engine.elementary_numba import OPTIONS, sigmoid, tanh
+from seqbench.engine.elementary_numba import OPTIONS, exp_minus_1, sigmoid, tanh
+from seqbench.engine.steps_numpy import SLOPE
 
-NONLINEARITIES = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
+NONLINEARITIES = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3, "leaky_relu": 4, "elu": 5}
 
 
 def compiled(function):
@@ -136,7 +137,8 @@ def _copy(x, to):
 
 @njit(**OPTIONS)
 def _rnn(kind, a_HB, h_HB, z_KW, at):
-    """h = f(a). kind: 0 tanh, 1 relu, 2 sigmoid, 3 identity."""
+    """h = f(a). kind: one of NONLINEARITIES."""
+    slope = h_HB.dtype.type(SLOPE)
     for j in range(h_HB.shape[0]):
         a, h = a_HB[j], h_HB[j]
         if kind == 0:
@@ -148,16 +150,22 @@ def _rnn(kind, a_HB, h_HB, z_KW, at):
         elif kind == 2:
             for b in range(a.shape[0]):
                 h[b] = sigmoid(a[b])
-        else:
+        elif kind == 3:
             for b in range(a.shape[0]):
                 h[b] = a[b]
+        elif kind == 4:
+            for b in range(a.shape[0]):
+                h[b] = a[b] if a[b] > 0 else slope * a[b]
+        else:
+            for b in range(a.shape[0]):
+                h[b] = a[b] if a[b] > 0 else exp_minus_1(a[b])
         _copy(h, z_KW[j, at : at + h.shape[0]])
 
 
 @njit(**OPTIONS)
 def _rnn_back(kind, h_HB, dh_HB, d_GW, at):
     """da = dh f'(a), by h = f(a)."""
-    B = h_HB.shape[1]
+    B, slope = h_HB.shape[1], h_HB.dtype.type(SLOPE)
     for j in range(h_HB.shape[0]):
         h, dh, da = h_HB[j], dh_HB[j], d_GW[j, at : at + B]
         if kind == 0:
@@ -169,9 +177,15 @@ def _rnn_back(kind, h_HB, dh_HB, d_GW, at):
         elif kind == 2:
             for b in range(B):
                 da[b] = dh[b] * (h[b] * (1 - h[b]))
-        else:
+        elif kind == 3:
             for b in range(B):
                 da[b] = dh[b]
+        elif kind == 4:
+            for b in range(B):
+                da[b] = dh[b] if h[b] > 0 else slope * dh[b]
+        else:
+            for b in range(B):
+                da[b] = dh[b] if h[b] > 0 else dh[b] * (h[b] + 1)
 
 
 @njit(**OPTIONS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+SLOPE = 0.01  # of leaky_relu, below 0
+
 
 def columns(examples: int, itemsize: int) -> int:
     """How many columns a step has: as many as examples."""
@@ -87,6 +89,10 @@ def rnn(name: str, a_HB: Array, h_HB: Array, z_KW: Array, at: int) -> None:
         np.maximum(a_HB, 0, out=h_HB)
     elif name == "sigmoid":
         _sigmoid(a_HB, h_HB)
+    elif name == "leaky_relu":
+        np.multiply(a_HB, np.where(a_HB > 0, 1, SLOPE), out=h_HB, casting="same_kind")
+    elif name == "elu":
+        h_HB[:] = np.where(a_HB > 0, a_HB, np.expm1(np.minimum(a_HB, 0)))
     else:
         h_HB[:] = a_HB
     _columns(z_KW, at, h_HB)[: len(h_HB)] = h_HB
@@ -103,6 +109,10 @@ def rnn_back(name: str, h_HB: Array, dh_HB: Array, d_GW: Array, at: int) -> None
         da_HB[:] = np.where(h_HB > 0, dh_HB, 0)
     elif name == "sigmoid":
         np.multiply(dh_HB, h_HB * (1 - h_HB), out=da_HB)
+    elif name == "leaky_relu":
+        np.multiply(dh_HB, np.where(h_HB > 0, 1, SLOPE), out=da_HB, casting="same_kind")
+    elif name == "elu":
+        np.multiply(dh_HB, np.where(h_HB > 0, 1, h_HB + 1), out=da_HB)
     else:
         da_HB[:] = dh_HB
 

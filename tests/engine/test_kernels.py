@@ -3,6 +3,7 @@
 import builtins
 import copy
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -101,11 +102,13 @@ def test_shapes_that_fill_no_tile_and_shapes_that_leave_the_caches(form, name, T
         RNN(2, 5, nonlinearity="sigmoid", gain=3.0),
         RNN(2, 5, nonlinearity="identity", spectral_radius=0.9),
         RNN(2, 5, nonlinearity="relu", recurrent="orthogonal"),
+        RNN(2, 5, nonlinearity="leaky_relu", recurrent="he"),
+        RNN(2, 5, nonlinearity="elu", gain=3.0),
         IRNN(2, 5),
         GRU(2, 5, chrono=20.0),
         LSTM(2, 5, forget_bias=4.0),
     ],
-    ids=lambda layer: f"{type(layer).__name__} {layer.mode}",
+    ids=lambda layer: f"{type(layer).__name__} {kernels._kernel(layer)}",
 )
 def test_options_of_the_bundled_cells(form, layer):
     assert kernels._kernel(layer)
@@ -143,8 +146,8 @@ def test_float32_errs_no_more_than_torchs_own_two_paths(form, name):
 
 def test_large_small_and_undefined_numbers(form):
     """Saturated gates, and what diverges stays what it is."""
-    for cls in (nn.RNN, nn.GRU, nn.LSTM):
-        layer = cls(1, 4).double()
+    for make in (nn.RNN, nn.GRU, nn.LSTM, partial(RNN, nonlinearity="elu")):
+        layer = make(1, 4).double()
         x_TBI = torch.tensor([1e3, -1e3, 1e-30, 0.0], dtype=torch.float64).view(4, 1, 1)
         found, expected = kernels.run(layer, x_TBI, None)[0], layer(x_TBI)[0]
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
