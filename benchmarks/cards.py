@@ -17,7 +17,8 @@ from seqbench.card.task import Trial
 from seqbench.sweep.check import checked, resolve
 from seqbench.training import loop
 
-STEPS = 6
+WARM = 3  # steps that are not counted: what is read or compiled at first
+STEPS = 20
 SEQUENCES = 60  # at least so many: steps of one sequence are short
 
 
@@ -37,13 +38,14 @@ def main() -> None:
 
 
 def seconds_a_step(trial: Trial) -> float:
-    """CPU seconds of one training step, after a first one."""
+    """CPU seconds of one training step, after the first ones."""
     problem = loop.make_problem(trial)
     one = loop.Run(trial, problem, loop.make_model(trial, problem), torch.device("cpu"))
     count = max(STEPS, SEQUENCES // trial.training.batch_size)
-    one.step(1)
+    for step in range(1, WARM + 1):
+        one.step(step)
     started = time.process_time()
-    for step in range(2, count + 2):
+    for step in range(WARM + 1, WARM + count + 1):
         one.step(step)
     return (time.process_time() - started) / count
 

@@ -5,27 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from seqbench.analysis.shapes import TRIAL
 from seqbench.analysis.statistics import Interval, bootstrap
 from seqbench.card.status import FINISHED, Status
 from seqbench.results import Results
 
-COLUMNS = ["cell", "length", "quantity", "value", "words", "ours", "low", "high", "seeds", "where"]
+COLUMNS = [
+    "cell", "length", "evaluated_length", "quantity", "value", "words", "ours", "low", "high",
+    "seeds", "where",
+]  # fmt: skip
 
 
 def side_by_side(results: Results) -> pd.DataFrame:
     """The card's published numbers, each with ours: an estimate, its interval, how many seeds.
 
-    Loss, score: the mean of the final values. solved: the share of trials. steps, sequences: the
-    median until solved, unsolved being infinite.
+    Loss, score: the mean of the final values, at the trained length or an evaluated one. solved:
+    the share of trials. steps, sequences: the median until solved, unsolved being infinite.
     """
     rows = []
     for one in results.task.published:
         trials = results.trials
         mine = trials[(trials["cell"] == one.cell) & (trials["length"] == one.length)]
         mine = mine[mine["status"].isin(FINISHED)]
+        if one.evaluated_length is not None:
+            mine = _elsewhere(results, mine, one.evaluated_length)
         ours = _ours(one.quantity, mine, results.task.training.batch_size)
         told = one.model_dump() | {
             "value": np.nan if one.value is None else one.value,
+            "evaluated_length": one.evaluated_length or one.length,
             "ours": ours.value,
             "low": ours.low,
             "high": ours.high,
@@ -33,6 +40,13 @@ def side_by_side(results: Results) -> pd.DataFrame:
         }
         rows.append(told)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _elsewhere(results: Results, trials: pd.DataFrame, length: int) -> pd.DataFrame:
+    """The loss and score of these trials in the end, evaluated at another length."""
+    at = results.lengths[results.lengths["evaluated_length"] == length]
+    last = at.sort_values("step").groupby(TRIAL, sort=False).tail(1)
+    return trials[TRIAL].merge(last, on=TRIAL)
 
 
 def _ours(quantity: str, trials: pd.DataFrame, batch_size: int) -> Interval:

@@ -262,15 +262,25 @@ class Tuning(Table):
 
 
 class Published(Table):
-    """One number of the paper, beside which a report shows ours: of the final loss or score, of the
-    steps or training sequences until solved, or of the share of trials that solved it."""
+    """One number of the paper, beside which a report shows ours: of the final loss or score, at the
+    trained length or an evaluated one, of the steps or training sequences until solved, or of the
+    share of trials that solved it."""
 
     cell: str
     length: PositiveInt
+    evaluated_length: PositiveInt | None = None
     quantity: Literal["loss", "score", "steps", "sequences", "solved"]
     value: float | None = None
     words: str = ""
     where: str = ""
+
+    @model_validator(mode="after")
+    def _known_elsewhere(self) -> Self:
+        if self.evaluated_length and self.quantity not in ("loss", "score"):
+            raise ValueError(
+                f"published: {self.quantity} at an evaluated_length; allowed there: loss, score"
+            )
+        return self
 
 
 class Recording(Table):

@@ -24,8 +24,10 @@ class Published:
         if table.empty:
             return
         rows = [_row(row) for row in table.to_dict("records")]
-        heads = ["cell", study.unit.symbol, "what", "published", "ours", "95 %", "seeds", "where"]
-        yield Table("published", table, heads, rows, "lrlrrlrl", stubs=2, title=self.title)
+        symbol = study.unit.symbol
+        heads = ["cell", symbol, "what", "published", "ours", "95 %", "seeds", "where"]
+        heads[2:2] = [f"tested at {symbol}"]
+        yield Table("published", table, heads, rows, "lrrlrrlrl", stubs=3, title=self.title)
         told = (
             "Ours: the mean over seeds of the final loss or score, the share of trials solved, the "
             "median of the steps or training sequences until solved (never: ∞); with a bootstrap "
@@ -40,6 +42,7 @@ def _row(row: dict[str, Any]) -> list[str]:
     return [
         row["cell"],
         str(row["length"]),
+        str(row["evaluated_length"]),
         row["quantity"],
         theirs,
         _number(row["ours"]),
