@@ -24,7 +24,7 @@ Out = Annotated[
     typer.Option(metavar="DIR", help="The run's folder.", show_default="runs/TASK"),
 ]
 Lengths = Annotated[
-    str | None, typer.Option(metavar="T,T", help="In place of the given ones: 50,100.")
+    list[str] | None, typer.Option(metavar="T,T", help="In place of the given ones: 50,100.")
 ]
 Workers = Annotated[
     int | None,
@@ -38,7 +38,7 @@ def run(
     ],
     out: Out = None,
     cells: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(metavar="A,B", help="Only these, or others: labels, names or specs."),
     ] = None,
     lengths: Lengths = None,
@@ -89,7 +89,7 @@ def run(
     planned = plan.plan(
         task,
         out,
-        cells=cells,
+        cells=None if cells is None else ",".join(cells),
         lengths=numbers("--lengths", lengths),
         seeds=seeds,
         steps=steps,

@@ -33,14 +33,15 @@ def busy(line: str) -> None:
         say(line)
 
 
-def numbers(option: str, text: str | None) -> list[int] | None:
-    """Whole numbers from "50,100"; None where the option was not given.
+def numbers(option: str, given: list[str] | None) -> list[int] | None:
+    """Whole numbers from "50,100", or the option several times; None where it was not given.
 
     Raises:
         InputError: something else between the commas.
     """
-    if text is None:
+    if given is None:
         return None
+    text = ",".join(given)
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:

@@ -259,6 +259,15 @@ def test_labels_with_commas_can_be_chosen(card, tmp_path):
     assert split_labels("rnn, gru", ["rnn", "rnn, relu"]) == ["rnn", "gru"]
 
 
+def test_what_is_named_twice_is_both(card, tmp_path, monkeypatch, capsys):
+    words = ["--cells", "rnn", "--cells", "gru", "--lengths", 6, "--lengths", 8, "--dry-run"]
+    assert (
+        seqbench_here("run", card, *words, "--out", tmp_path / "run", monkeypatch=monkeypatch) == 0
+    )
+    told = capsys.readouterr().out
+    assert all(f"{cell} T={length}" in told for cell in ("rnn", "gru") for length in (6, 8)), told
+
+
 def test_two_commands_that_add_to_one_folder_forget_nothing(card, tmp_path):
     from seqbench.sweep.plan import plan
     from seqbench.sweep.run import carry_out
