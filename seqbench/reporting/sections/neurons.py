@@ -52,7 +52,7 @@ class Neurons:
         yield Table("neurons", table, heads, rows(table), align, stubs=2, title=self.title)
         yield Text([product(name, *chain) for name, chain in chains.items()], "bullets")
         logs, widths = neurons.logs(), neurons.interval_widths()
-        yield Text([limits(logs)])
+        yield Text([limits(logs, table[table["chain"] == list(CHAINS)[-1]]["factor"])])
         best = widths.loc[widths["width"].idxmax()]
         caption = CAPTION.format(weight=best["w"], width=best["width"])
         yield Figure("neurons", "How large a factor gets", caption, partial(draw, logs, widths))
@@ -82,17 +82,22 @@ def product(name: str, weights: np.ndarray, biases: np.ndarray) -> str:
     )
 
 
-def limits(logs: np.ndarray) -> str:
-    """How large factors are."""
+def limits(logs: np.ndarray, large: pd.Series) -> str:
+    """How large factors are.
+
+    Args:
+        logs: from `neurons.logs`.
+        large: the factors of the chain with large weights.
+    """
     quarter, one = (float((logs > np.log10(level)).mean()) for level in (0.25, 1.0))
     return (
         "σ′ is never more than 1/4, so wherever |w| < 1 a factor is less than 1/4, and the "
         f"gradient falls at least fourfold a layer. Of {len(logs):,} factors with w and b drawn "
-        f"from N(0, 1) {percent(quarter)} % exceed 1/4 and {1e6 * one:.0f} in a million exceed 1: "
-        "it vanishes. It can "
-        "explode: the second "
-        "chain has factors of 25. But a large w makes z large too, where σ′ is nearly 0; a factor "
-        "of 1 or more needs |w| ≥ 4, and then an activation within a short interval."
+        f"from N(0, 1) {percent(quarter)} % exceed 1/4 and {1e6 * one:.0f} in a million exceed 1; "
+        f"half of them are below {10 ** np.median(logs):.2f}. Large weights can make it grow: the "
+        f"second chain has factors of up to {large.max():.3g}. But a large w makes "
+        "z large too, where σ′ is nearly 0; a factor of 1 or more needs |w| ≥ 4, and then an "
+        "activation within a short interval."
     )
 
 
