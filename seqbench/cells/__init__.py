@@ -5,7 +5,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "rnn": (
         "seqbench.cells.rnn:RNN",
         "vanilla RNN; options: nonlinearity, recurrent (how its matrix is drawn), gain, "
-        "spectral_radius, layer_norm, residual",
+        "spectral_radius, layer_norm, residual, init",
     ),
     "gru": (
         "seqbench.cells.gru:GRU",
@@ -13,7 +13,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     ),
     "lstm": (
         "seqbench.cells.lstm:LSTM",
-        "long short-term memory (Gers et al. 2000); options: forget_bias, chrono, layer_norm",
+        "long short-term memory (Gers et al. 2000); options: forget_bias, chrono, layer_norm, init",
     ),
     "irnn": (
         "seqbench.cells.rnn:IRNN",

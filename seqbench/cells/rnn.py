@@ -1,8 +1,8 @@
 """The vanilla recurrent network (Elman 1990): every nonlinearity, every recurrent initialisation.
 
-Where torch has a fused kernel (tanh and relu, no layer norm, no residual) it is used, on the CPU
-one of `seqbench.engine.kernels`; all else is a loop over time with the same parameters, so that
-two variants start from the same draws.
+Without layer norm and residual, a kernel of `seqbench.engine.kernels` is used on the CPU where
+there is one for the nonlinearity, elsewhere torch's fused layer for tanh and relu; all else is a
+loop over time with the same parameters, so that two variants start from the same draws.
 """
 
 from __future__ import annotations

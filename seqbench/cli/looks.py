@@ -140,7 +140,7 @@ def check_problem(
 
     \b
     seqbench check-problem my.py:MyProblem
-    seqbench check-problem adding --set protocol=le2015
+    seqbench check-problem adding --set protocol=early
     """
     from seqbench.sweep.apart import examined
 

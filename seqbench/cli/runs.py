@@ -39,7 +39,9 @@ def run(
     out: Out = None,
     cells: Annotated[
         list[str] | None,
-        typer.Option(metavar="A,B", help="Only these, or others: labels, names or specs."),
+        typer.Option(
+            metavar="A,B", help="Only these, or others: labels, names or specs. May be repeated."
+        ),
     ] = None,
     lengths: Lengths = None,
     seeds: Annotated[
