@@ -20,7 +20,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/seqbench run quickstart --out runs/quickstart
 	$(BIN)/seqbench report runs/quickstart
 
-# What reports/ holds: about two hours on two cores.
+# Reports of five cards, hours on two cores; those of problems have a target of their own, those in depth were run by hand.
 reports: $(VENV)/installed
 	for task in quickstart adding copy intervention remedies; do \
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
