@@ -19,7 +19,7 @@ from seqbench.training.batches import make_problem
 WORKS = [
     ("quickstart", "rnn", 10, 1000),
     ("quickstart", "gru", 10, 1000),
-    ("quickstart", "lstm", 100, 500),
+    ("quickstart", "lstm", 80, 500),
     ("adding", "lstm", 10, 1000),
     ("adding", "rnn", 200, 500),
     ("adding", "lstm", 200, 500),

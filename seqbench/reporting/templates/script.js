@@ -131,7 +131,8 @@
 
   // Only some cells, only one length.
   const name = make("input", "", { type: "search", placeholder: "rows with …", "aria-label": "Show rows whose name has" });
-  const lengths = [...new Set(all("thead th").map((head) => head.textContent).filter((text) => /^T = \d+$/.test(text)))];
+  const isLength = (text) => /^\w+ = \d+$/.test(text);  // T = 100, L = 3
+  const lengths = [...new Set(all("thead th").map((head) => head.textContent).filter(isLength))];
   const length = make("select", "", { "aria-label": "Show one length" });
   length.append(make("option", "every length", { value: "" }), ...lengths.map((text) => make("option", text, { value: text })));
   const filter = () => {
@@ -141,7 +142,7 @@
     });
     all("table").forEach((table) => {
       all("thead th", table).forEach((head, column) => {
-        const gone = length.value !== "" && /^T = \d+$/.test(head.textContent) && head.textContent !== length.value;
+        const gone = length.value !== "" && isLength(head.textContent) && head.textContent !== length.value;
         head.classList.toggle("away", gone);
         const last = table.tHead.rows[0].cells.length - column;
         [...table.tBodies].forEach((body) => [...body.rows].forEach((row) => {
