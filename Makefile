@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart reports references problems papers benchmarks test lint docs clean
+.PHONY: install quickstart reports references problems benchmarks test lint docs clean
 
 # Made once; made again when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -20,9 +20,9 @@ quickstart: $(VENV)/installed
 	$(BIN)/seqbench run quickstart --out runs/quickstart
 	$(BIN)/seqbench report runs/quickstart
 
-# Reports of six cards, hours on two cores; those of problems have a target of their own, those in depth were run by hand.
+# Reports of seven cards, hours on two cores; those of problems have a target of their own, those in depth were run by hand.
 reports: $(VENV)/installed
-	for task in quickstart adding copy intervention intervention-order remedies; do \
+	for task in quickstart adding copy intervention intervention-order remedies deletang2023-parity; do \
 	  $(BIN)/seqbench run $$task --out runs/$$task && \
 	  $(BIN)/seqbench report runs/$$task --out reports/$$task || exit 1; \
 	done
@@ -42,14 +42,6 @@ problems: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[images]"
 	for task in $(PROBLEMS); do $(BIN)/seqbench run $$task --out runs/$$task || exit 1; done
 	$(BIN)/seqbench report $(PROBLEMS:%=runs/%) --out reports/problems
-	$(BIN)/seqbench gallery reports
-
-# The papers' cards that take minutes; what the others cost stands in docs/task-cards.md.
-PAPERS := deletang2023-parity kerg2019-copy
-
-papers: $(VENV)/installed
-	for task in $(PAPERS); do $(BIN)/seqbench run $$task --out runs/$$task || exit 1; done
-	$(BIN)/seqbench report $(PAPERS:%=runs/%) --out reports/papers
 	$(BIN)/seqbench gallery reports
 
 # What benchmarks/results holds: about half an hour on a machine that nobody else is using.
