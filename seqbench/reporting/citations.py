@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from importlib.util import find_spec
@@ -74,9 +75,11 @@ def _spec(table: Named) -> str:
 
 
 def works(text: str) -> list[str]:
-    """The keys of the works that are named: "Bengio, Simard & Frasconi 1994" is bengio1994."""
+    """The keys of the works that are named: "Bengio, Simard & Frasconi 1994" is bengio1994,
+    "Delétang et al. 2023" deletang2023."""
     found = (f"{name.lower()}{year}" for name, year in WORK.findall(" ".join(text.split())))
-    return list(dict.fromkeys(found))
+    plain = (unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode() for key in found)
+    return list(dict.fromkeys(plain))
 
 
 def source(spec: str) -> str:

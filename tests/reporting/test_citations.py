@@ -57,6 +57,7 @@ def test_names_and_years_are_keys():
         "lezcano-casado2019",
         "liu2023b",
     ]
+    assert citations.works("Delétang et al. 2023") == ["deletang2023"]
 
 
 def test_the_source_of_somebody_s_cell_is_read_without_running_it(tmp_path):
