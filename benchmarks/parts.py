@@ -117,4 +117,4 @@ def _lstm(T, a, gates, h, c, new, dh, dc, z, d):
     for t in range(T):
         at = t % (z.shape[1] // h.shape[1]) * h.shape[1]
         steps_numba._lstm(a, h, c, gates, new, z, at)
-        steps_numba._lstm_back(gates, h, dh, dc, d, at)
+        steps_numba._lstm_back(gates, h, dh, dc, d, at, np.float32(1))
