@@ -56,7 +56,7 @@ class DampedLSTM(LSTM):
     ) -> None:
         options.number("damping", damping, "a positive number", above=0, optional=False)
         super().__init__(input_size, hidden_size, forget_bias=forget_bias)
-        self.damping = damping  # the kernel reads it (engine.kernels)
+        self.kernel_damping = damping  # what the kernel does too (engine.kernels)
 
     def forward(  # type: ignore[override]  # torch's takes packed sequences too
         self, x_TBI: Tensor, state: State | None = None
@@ -64,7 +64,7 @@ class DampedLSTM(LSTM):
         zeros = x_TBI.new_zeros(1, x_TBI.shape[1], self.hidden_size)
         (h, c), outputs = (zeros, zeros) if state is None else state, []
         for x_1BI in x_TBI.split(1):
-            before = _Scaled.apply(h, self.damping), _Scaled.apply(c, self.damping)
+            before = tuple(_Scaled.apply(part, self.kernel_damping) for part in (h, c))
             output_1BH, (h, c) = super().forward(x_1BI, before)
             outputs.append(output_1BH)
         return torch.cat(outputs), (h, c)

@@ -47,8 +47,8 @@ def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
     """A layer over a sequence: by a kernel where there is one for it, else as it is.
 
     A layer is run as it is if it is not exactly one of torch's (or says, in an attribute `kernel`,
-    which of them it computes, and an LSTM in `damping` by how much the gradient of the state before
-    a step is multiplied), if it has hooks, projections or dropout, and where its inputs are
+    which of them it computes, and an LSTM in `kernel_damping` by how much the gradient of the state
+    before a step is multiplied), if it has hooks, projections or dropout, and where its inputs are
     not ordinary tensors of one precision on the CPU.
     """
     if not isinstance(layer, nn.RNNBase) or not _ordinary(layer, x_TBI, state):
@@ -58,7 +58,7 @@ def run(layer: nn.Module, x_TBI: Tensor, state: Any) -> tuple[Tensor, Any]:
         return layer(x_TBI, state)
     parts = _initial(layer, x_TBI) if state is None else state
     parts = parts if isinstance(parts, tuple) else (parts,)
-    damping = getattr(layer, "damping", 1.0)
+    damping = getattr(layer, "kernel_damping", 1.0)
     after = []
     for depth in range(layer.num_layers):
         names = (f"{kind}_l{depth}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))

@@ -388,8 +388,7 @@ def back(
     Args:
         weights: packed, [H, G]: the recurrent ones, transposed.
         which_t: which of `scored_SHB`, the outputs' own gradients, a step has; -1: none.
-        damping: of an LSTM, a factor of the gradient of the c before each step; h's is in the
-            weights.
+        damping: an LSTM's factor of the gradient of the old c; h's is in the weights.
     """
     if name == "gru":
         _back_gru(weights, which_t, scored_SHB, gates_tGB, h_tHB, dh_HB, d_GW)

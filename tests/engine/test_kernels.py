@@ -189,6 +189,15 @@ def test_what_has_no_kernel_runs_as_it_is(layer, monkeypatch):
     assert torch.equal(found, layer(x_TBI)[0])
 
 
+def test_somebody_s_attribute_named_damping_is_their_own_affair():
+    plain = nn.LSTM(2, 3)
+    theirs = copy.deepcopy(plain)
+    theirs.damping = 0.5
+    x_TBI = torch.randn(6, 2, 2)
+    found, expected = (everything(partial(kernels.run, x), x, x_TBI, []) for x in (theirs, plain))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_a_second_derivative_is_refused_in_words():
     layer, x_TBI = nn.GRU(2, 3), torch.randn(4, 2, 2, requires_grad=True)
     outputs = Stack([layer])(x_TBI)[0]
