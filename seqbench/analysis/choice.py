@@ -107,3 +107,9 @@ def median_of(values: pd.Series | None, cell: str, length: int) -> float:
     if values is None or (cell, length) not in values.index.droplevel("seed"):
         return float("nan")
     return median(values.loc[cell, length])
+
+
+def at_end(lengths: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `results.lengths` that are of each trial's last evaluation."""
+    last = lengths.groupby(TRIAL)["step"].transform("max")
+    return lengths[lengths["step"] == last]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from seqbench.analysis.choice import at_end
 from seqbench.analysis.shapes import TRIAL
 from seqbench.analysis.statistics import Interval, bootstrap
 from seqbench.card.status import FINISHED, Status
@@ -45,8 +46,7 @@ def side_by_side(results: Results) -> pd.DataFrame:
 def _elsewhere(results: Results, trials: pd.DataFrame, length: int) -> pd.DataFrame:
     """The loss and score of these trials in the end, evaluated at another length."""
     at = results.lengths[results.lengths["evaluated_length"] == length]
-    last = at.sort_values("step").groupby(TRIAL, sort=False).tail(1)
-    return trials[TRIAL].merge(last, on=TRIAL)
+    return trials[TRIAL].merge(at_end(at), on=TRIAL)
 
 
 def _ours(quantity: str, trials: pd.DataFrame, batch_size: int) -> Interval:

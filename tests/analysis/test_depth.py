@@ -168,7 +168,7 @@ def test_a_page_about_depth_counts_layers_and_shows_no_line_of_time(run):
     assert "k layers back, L = 24" in titles[0]
     told = [line for block in Seen().blocks(study) for line in getattr(block, "lines", ())]
     assert not [line for line in told if "T = " in line]
-    assert any("of 2 networks" in line for line in told)
+    assert any("before training from" in x and ", of 2 networks," in x for x in told)
 
 
 def test_how_far_apart_the_first_and_the_last_layer_are(run):

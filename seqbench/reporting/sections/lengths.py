@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import figure as mpl
 from matplotlib.axes import Axes
 
+from seqbench.analysis.choice import at_end
 from seqbench.analysis.study import Study
 from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import style
@@ -44,12 +45,6 @@ class Lengths:
         if len(tested):
             yield Text([TESTED], head="Test part.")
             yield _table(tested, study.labels, study.unit)
-
-
-def at_end(lengths: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each trial's last evaluation."""
-    last = lengths.groupby(["cell", "length", "seed"])["step"].transform("max")
-    return lengths[lengths["step"] == last]
 
 
 def _table(tested: pd.DataFrame, labels: list[str], unit: Unit) -> Table:

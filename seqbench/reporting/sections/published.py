@@ -25,8 +25,8 @@ class Published:
             return
         rows = [_row(row) for row in table.to_dict("records")]
         symbol = study.unit.symbol
-        heads = ["cell", symbol, "what", "published", "ours", "95 %", "seeds", "where"]
-        heads[2:2] = [f"tested at {symbol}"]
+        ours = ["what", "published", "ours", "95 %", "seeds", "where"]
+        heads = ["cell", symbol, f"tested at {symbol}", *ours]
         yield Table("published", table, heads, rows, "lrrlrrlrl", stubs=3, title=self.title)
         told = (
             "Ours: the mean over seeds of the final loss or score, the share of trials solved, the "
