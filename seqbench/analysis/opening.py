@@ -1,8 +1,9 @@
 """Was the flow open before the loss fell? A rule, applied to every trial.
 
-An association, and nearly the chain rule: an answer that depends on a value k steps back has a flow
-at lag k (the diagnostic `flow_bound` has the bound). What the rule can show is how often a cell was
-open and did not learn, and how far the flow was before there was credit.
+An association, and nearly the chain rule: an answer with a slope on a value k steps back has a flow
+at lag k (the diagnostic `flow_bound` has the bound), unless the cell's backward pass is damped.
+What the rule can show is how often a cell was open and did not learn, and how far the flow was
+before there was credit.
 """
 
 from __future__ import annotations

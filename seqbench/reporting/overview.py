@@ -163,7 +163,8 @@ def _scatter(reached: pd.DataFrame, points: pd.DataFrame) -> Iterator[Block]:
                 "one with the more open flow before training solved the longer lengths in "
                 f"{far} of {count(of_far, 'pair')}; of two at the same problem and length, it was "
                 f"solved by more seeds in {often} of {count(of_often, 'pair')} (half of them by "
-                "chance; the pairs share cells, so they are not independent)."
+                f"chance; all pairs are of {count(points['cell'].nunique(), 'cell')}, so they are "
+                "not independent)."
             ]
         )
     yield Table("predicts", points)

@@ -30,7 +30,13 @@ def caption(reached: pd.DataFrame, points: pd.DataFrame, unit: Unit = STEPS) -> 
     Args:
         reached, points: as for `draw`.
     """
-    of = f", of {points['run'].nunique()} problems" if several(points) else ""
+    of = f", of {count(reached['run'].nunique(), 'problem')}" if several(points) else ""
+    lengths = points.groupby("run")["length"] if several(points) else points["length"]
+    moved = (
+        " Length may move both numbers, so part of the right one may be its doing."
+        if np.max(lengths.nunique()) > 1
+        else ""
+    )
     longest = f"longest {unit.symbol}"
     scaled = ", as a share of the card's largest" if several(points) else ""
     return (
@@ -40,8 +46,7 @@ def caption(reached: pd.DataFrame, points: pd.DataFrame, unit: Unit = STEPS) -> 
         f"shorter ones too{scaled}. {_told(reached, REACHED)} Right: "
         f"{count(len(points), 'point')}, one a cell and length, S at that length; upwards the "
         "share of the seeds that solved it; "
-        f"the longer of a card's lengths, the darker. {_told(points, SHARE)} Longer lengths are "
-        "harder and have lower flows, so part of the right one is the length's. Dotted: a "
+        f"the longer of a card's lengths, the darker. {_told(points, SHARE)}{moved} Dotted: a "
         "thousandth."
     )
 

@@ -9,7 +9,7 @@ import pytest
 from runs import a_study, flow_rows, whole
 
 from seqbench.analysis.study import Study
-from seqbench.reporting import markdown
+from seqbench.reporting import markdown, scatter
 from seqbench.reporting.blocks import Document, Part, Table
 from seqbench.reporting.sections import comparison, opening, predicts, seen
 
@@ -49,8 +49,9 @@ def test_what_is_said_of_an_intervention():
     assert seen.intervention_sentences(counted) == [
         "The lstm cells differ in forget_bias alone. At T = 20 and forget_bias −4 and 4, S at the "
         "median longest needed lag was, before training, −10.0 and −1.0; the loss fell in 1/3 and "
-        "3/3 of the trials, at the median steps never and 200. An option may change more than "
-        "the flow, so this alone does not make the flow the reason."
+        "3/3 of the trials, at the median steps never and 200.",
+        "An option may change more than the flow: that cells differ in one alone does not make the "
+        "flow the reason.",
     ]
     notes = " ".join(opening.fall_notes(counted))
     # Ranks of S: 2 2 2 5 5 5; of the fall at 200 never never 100 200 300: 2.5 5.5 5.5 1 2.5 4.
@@ -93,10 +94,28 @@ def test_whether_the_flow_tells_who_learns_is_drawn_with_its_correlation(make):
     assert "+1.00; with 2 cells, fewer than 5, no interval" in figure.caption
     assert "6 points" in figure.caption
     assert "+0.65" in figure.caption  # ranks of S 3 2 1 6 5 4, of the share 3 3 3 6 3 3
+    assert "Length may move both numbers" in figure.caption
     left, right = figure.draw().axes
     assert len(left.lines) == 3  # and the dotted one
     assert [label.get_text() for label in left.get_yticklabels()] == ["none", "10", "20", "30"]
     assert len(right.lines) == 7
+
+
+def test_a_caption_speaks_of_no_length_where_there_is_one_and_counts_the_problems_drawn():
+    each = pd.DataFrame({"run": "a", "cell": list("xyz"), "length": 20, "s_start": 0.0, "share": 1})
+    of_two = pd.concat([each, each.assign(run="b", length=60)])
+    told = scatter.caption(each.assign(reached=each["share"]), of_two)
+    assert "3 points, one a cell, of 1 problem," in told  # on the left b has no record
+    assert "Length may move" not in told
+
+
+def test_trials_whose_flow_is_not_known_are_said_beside_the_count_of_falls(make):
+    trials = whole((20,))
+    for (cell, length, seed), (summary, losses, flow) in list(trials.items()):
+        if cell == "rnn":
+            trials[cell, length, seed] = summary, losses, flow[flow["step"] > 0]
+    told = seen.opening_sentence(Study(make(trials, (20,))))
+    assert " of 2 trials (2 more left no usable record of the flow before training)" in told
 
 
 def test_cells_whose_missing_trials_could_still_get_further_predict_nothing(make):

@@ -97,9 +97,11 @@ def _sooner(study: Study) -> Iterator[Block]:
 
 
 ASSOCIATION = (
-    "That the flow is open before the loss falls is nearly the chain rule: an answer can't depend "
-    "on a value without a flow from there. An intervention, such as another initialisation, is "
-    "what tests whether an open flow is enough."
+    "Open before the fall is no finding: by the chain rule an answer has no slope on a value "
+    "without a flow from there. Closed before it is no contradiction: a loss may fall by nearer "
+    "lags alone, units that saturate may hold a symbol without a gradient, and a damped gradient "
+    "is not the answer's own. An intervention, such as another initialisation, is what tests "
+    "whether an open flow is enough."
 )
 
 
@@ -141,7 +143,7 @@ SPEED_NOTE = (
     f"first {opening.EARLY:.0%} of the budget, with the step of the fall (never: last): below 0, "
     "faster goes with sooner. Left out: trials whose loss had fallen by then, since their flow "
     "opened with it. In brackets its 95 % bootstrap interval over cells, where there are five. An "
-    "association: whatever makes a cell learn also opens its flow."
+    "association: learning may open the flow."
 )
 
 
@@ -157,9 +159,9 @@ def rule() -> str:
         f"Open: at the median longest needed lag, S is at least −{-opening.OPEN:g} (a thousandth "
         f"arrives); if it was below that at step 0, it must also have risen "
         f"by at least {opening.RISE:g} decade. Fallen: the first evaluation whose loss is below "
-        f"{PASSED:g} of the reference baseline, the first one in the learning curves. The "
-        "flow is known at the recorded training steps only, so what happened between two of "
-        "them can't be ordered."
+        f"{PASSED:g} of the reference baseline, the first one in the learning curves; it may rise "
+        "again. The flow is known at the recorded training steps only, so what happened between "
+        "two of them can't be ordered."
     )
 
 

@@ -17,7 +17,10 @@ from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
 MANY = 6  # cells; more are not all named in a sentence
-MORE = "An option may change more than the flow, so this alone does not make the flow the reason."
+MORE = (
+    "An option may change more than the flow: that cells differ in one alone does not make the "
+    "flow the reason."
+)
 MEANT = (
     "(open: at least a thousandth of the output flow arrives from the median longest needed lag, "
     "median over seeds; solved: by at least half of the seeds)"
@@ -138,10 +141,13 @@ def opening_sentence(study: Study) -> str:
     stayed = int(n[opening.OPEN_STAYED] + n[opening.CLOSED_STAYED])
     if not fell + stayed:
         return ""
+    more = len(opening.counted(study.results.trials)) - fell - stayed
     told = (
         f"At {study.unit.at(opening.SHORT)} or more the loss fell in {fell} of "
         f"{count(fell + stayed, 'trial')}"
     )
+    if more:
+        told += f" ({more:,} more left no usable record of the flow before training)"
     if fell:
         told += (
             f"; the flow at the longest needed lag was open before that in {n[opening.OPEN_FELL]}"
@@ -183,10 +189,11 @@ def _times(ratio: float) -> str:
 
 
 def intervention_sentences(study: Study) -> list[str]:
-    """One for each kind of cell of which some differ in one option alone, at the longest length."""
+    """One for each kind of cell of which some differ in one option alone, at the longest length;
+    and what none of them says."""
     told = [_sentence(study, one) for one in interventions(study.task)]
     told = [sentence for sentence in told if sentence]
-    return [*told[:-1], f"{told[-1]} {MORE}"] if told else []
+    return [*told, MORE] if told else []
 
 
 def _sentence(study: Study, one: Intervention) -> str:
