@@ -188,7 +188,7 @@ def problem_caption(needs: pd.DataFrame) -> str:
     last = needs[needs["anchor"] == needs["anchor"].max()]
     anchors = needs["anchor"].nunique()
     told = [
-        f"{need.median:,.0f} steps before it"
+        f"{need.median:,.0f} step{'s' * (need.median != 1)} before it"
         if need.low == need.high
         else f"{need.low:,} to {need.high:,} steps before it (median {need.median:,.0f})"
         for need in last.itertuples()

@@ -1,6 +1,7 @@
 """Runs in depth: factors beside theory, speeds and scores beside print."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -157,6 +158,14 @@ def test_the_report_says_that_a_batch_norms_flow_is_of_the_summed_loss(run):
     assert [type(block).__name__ for block in blocks].count("Table") == 3
     figure = next(block for block in blocks if type(block).__name__ == "Figure")
     assert len(figure.draw().axes) >= 4
+
+
+def test_a_speed_too_small_for_four_places_is_told_by_its_power_of_ten(run):
+    blocks = [block for block in Depth().blocks(Study(run)) if isinstance(block, Table)]
+    (speeds,) = (block for block in blocks if block.name == "learning_speed")
+    medians = {(row[0], row[2]): row[4] for row in speeds.rows if row[1] == "24"}
+    assert re.fullmatch(r"\d\.\de−\d\d", medians["sigmoid", "1"])
+    assert re.fullmatch(r"0\.\d{4}", medians["sigmoid", "24"])
 
 
 def test_a_page_about_depth_counts_layers_and_shows_no_line_of_time(run):

@@ -26,8 +26,9 @@ SUMMED = (
 SPEEDS = (
     "The norm of the gradient of the mean loss over the training set with respect to a layer's "
     "biases, before training: median and 5th to 95th percentile over initialisations; layer 1 is "
-    "next to the input; the output layer stands last. Published: Nielsen 2015, chapter 5, on MNIST."
+    "next to the input; the output layer stands last."
 )
+PUBLISHED = " Published: Nielsen 2015, chapter 5, on MNIST."
 CAPTION = (
     "The speed of learning of each layer over training; the number at a line's end is the layer, 1 "
     "being next to the input and the last one the output layer; medians over seeds. A gradient of "
@@ -37,9 +38,9 @@ CAPTION = (
 
 TIED = (
     "A network whose layers share their weights is a recurrent network that is shown its input "
-    "once. Tying changes whose gradient it is: one matrix gets the sum over all layers, most of "
-    "which comes from the near ones. Near: how much of the speeds of learning of all layers, "
-    "summed, the quarter next to the output has, before training."
+    "once. Tying changes whose gradient it is: one matrix gets the sum over all layers. Near: how "
+    "much of the speeds of learning of all layers, summed, the quarter next to the output has, "
+    "before training."
 )
 TIED_CAPTION = (
     "The output flow before training, medians over seeds, at the largest depth: the same network "
@@ -50,6 +51,7 @@ LEARNED = (
     "(mean of the last three evaluations): medians over seeds."
 )
 
+SMALL = 0.001  # of a speed of learning; below it four places say too little
 NAMED = 6  # lines that have a number each; of more the first and the last
 
 
@@ -67,8 +69,9 @@ class Depth:
             yield factor_table(factors)
         speeds = depth.speeds(study.results)
         if len(speeds):
-            yield Text([SPEEDS])
-            yield speed_table(speeds[speeds["step"] == 0])
+            first = speeds[speeds["step"] == 0]
+            yield Text([SPEEDS + (PUBLISHED if first["published"].notna().any() else "")])
+            yield speed_table(first)
             if speeds["step"].nunique() > 1:
                 title = "Speed of learning of each layer"
                 yield Figure("learning_speed", title, CAPTION, partial(draw, speeds))
@@ -111,14 +114,19 @@ def speed_table(table: pd.DataFrame) -> Table:
             str(row.length),
             "output" if row.layer > row.length else str(row.layer),
             "–" if pd.isna(row.published) else f"{row.published:g}",
-            f"{row.median:.4f}",
-            f"{row.p5:.4f} – {row.p95:.4f}",
+            _size(row.median),
+            f"{_size(row.p5)} – {_size(row.p95)}",
             str(row.seeds),
         ]
         for row in table.itertuples()
     ]
     heads = ["cell", "layers", "layer", "published", "median", "5 – 95 %", "seeds"]
     return Table("learning_speed", table, heads, rows, align="lrrrrrr", title="Speed of learning")
+
+
+def _size(norm: float) -> str:
+    """0.0123; what is smaller than its places by its power of ten."""
+    return f"{norm:.4f}" if norm >= SMALL or norm == 0 else f"{norm:.1e}".replace("-", "−")
 
 
 def score_table(table: pd.DataFrame) -> Table:

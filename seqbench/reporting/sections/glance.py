@@ -24,7 +24,8 @@ NOTE = (
 CREDIT = (
     "Credit: the slope of the answer on the values that it should depend on, 1 where it depends on "
     "them fully and 0 where not at all; no cell's state is in it, so that cells can be compared. "
-    "Medians over seeds."
+    "It is what the backward pass says: of a cell whose gradient is damped, less than the slope "
+    "that its answer has. Medians over seeds."
 )
 LINE = "A line a cell"
 LEARNED = "what was learned at the end (0: nothing, 1: all)"

@@ -16,9 +16,10 @@ from seqbench.reporting.sections.comparison import interval, solved
 from seqbench.reporting.words import DASH, count, percent
 
 SIGNS = (
-    "● all seeds solved it, ◐ some, ○ none; of how many. Under it the median of the training steps "
-    "to solve, or, where that is infinite, what was learned by the end of the budget. The 95 % "
-    "interval of each share stands under Comparison, and here when you point at it."
+    "● all seeds solved it, ◐ some, ○ none; of how many. Under it, medians over seeds: the "
+    "training steps to solve, or, where that is infinite, what was learned by the end of the "
+    "budget. The 95 % interval of each share stands under Comparison, and here when you point at "
+    "it."
 )
 
 
