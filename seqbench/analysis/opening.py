@@ -26,7 +26,8 @@ OPEN_STAYED, CLOSED_STAYED = "open, no fall", "closed, no fall"
 UNKNOWN = "not measured"
 CATEGORIES = {
     OPEN_FELL: "open at the last record before the loss fell",
-    CLOSED_FELL: "closed at the last record before the loss fell",
+    CLOSED_FELL: "closed at the last record before the loss fell; where it was open at the next "
+    "one, it opened in between",
     OPEN_STAYED: "open at some record, the loss did not fall",
     CLOSED_STAYED: "open at no record, and the loss did not fall",
     UNKNOWN: "no usable record of the flow at step 0, or no needed lag",
@@ -142,6 +143,16 @@ def category(level: pd.Series, above_at: float, fell_at: float) -> str:
         return OPEN_STAYED if opened.any() else CLOSED_STAYED
     before = opened[opened.index <= above_at]
     return OPEN_FELL if len(before) and before.iloc[-1] else CLOSED_FELL
+
+
+def opened_between(opened: pd.DataFrame) -> pd.Series:
+    """Which trials were closed at the last record before the fall and open at the next one, so that
+    nobody saw whether the flow opened first.
+
+    Args:
+        opened: from `opening`.
+    """
+    return (opened["category"] == CLOSED_FELL) & (opened["s_after"].astype(float) >= OPEN)
 
 
 def counted(opened: pd.DataFrame) -> pd.DataFrame:

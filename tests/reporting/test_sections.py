@@ -118,6 +118,15 @@ def test_trials_whose_flow_is_not_known_are_said_beside_the_count_of_falls(make)
     assert " of 2 trials (2 more left no usable record of the flow before training)" in told
 
 
+def test_a_flow_that_opened_between_two_records_did_not_stay_closed_while_the_loss_fell(make):
+    study = Study(make(whole((20,)), (20,)))  # records at 100 and 400, the fall at 300
+    told = "open at the last record before that in 0, at the next one in 2 more"
+    assert told in seen.opening_sentence(study)
+    ((_, without), (_, fell)) = opening.count_rows(study)
+    assert without == "2 closed, no fall"
+    assert fell == "2 fell while closed (2 open at the next)"
+
+
 def test_cells_whose_missing_trials_could_still_get_further_predict_nothing(make):
     trials = whole((10, 20), 2, ("rnn", "lstm"))
     del trials["lstm", 20, 0]

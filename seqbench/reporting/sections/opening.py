@@ -173,11 +173,16 @@ def _categories(study: Study) -> list[tuple[str, str]]:
 def count_rows(study: Study) -> list[list[str]]:
     """What came first, a row a cell and a column a length."""
     rows = []
+    between = (
+        study.opening[opening.opened_between(study.opening)].groupby(["cell", "length"]).size()
+    )
     for cell, group in study.opening_counts.groupby("cell", sort=False):
-        each = [
-            "; ".join(f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]) or DASH
-            for _, row in group.sort_values("length").iterrows()
-        ]
+        each = []
+        for _, row in group.sort_values("length").iterrows():
+            told = {name: f"{row[name]} {name}" for name in opening.CATEGORIES if row[name]}
+            if (cell, row["length"]) in between:
+                told[opening.CLOSED_FELL] += f" ({between[cell, row['length']]} open at the next)"
+            each.append("; ".join(told.values()) or DASH)
         rows.append([cell, *each])
     return rows
 

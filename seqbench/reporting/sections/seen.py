@@ -135,8 +135,8 @@ def flow_sentence(study: Study) -> str:
 def opening_sentence(study: Study) -> str:
     """In how many trials the flow was open before the loss fell, and open without a fall; nothing
     where no trial is long enough to tell."""
-    seen = opening.counted(study.opening)["category"].value_counts()
-    n = seen.reindex(opening.CATEGORIES, fill_value=0)
+    seen = opening.counted(study.opening)
+    n = seen["category"].value_counts().reindex(opening.CATEGORIES, fill_value=0)
     fell = int(n[opening.OPEN_FELL] + n[opening.CLOSED_FELL])
     stayed = int(n[opening.OPEN_STAYED] + n[opening.CLOSED_STAYED])
     if not fell + stayed:
@@ -150,7 +150,8 @@ def opening_sentence(study: Study) -> str:
         told += f" ({more:,} more left no usable record of the flow before training)"
     if fell:
         told += (
-            f"; the flow at the longest needed lag was open before that in {n[opening.OPEN_FELL]}"
+            "; the flow at the longest needed lag was open at the last record before that in "
+            f"{n[opening.OPEN_FELL]}, at the next one in {opening.opened_between(seen).sum()} more"
         )
     if stayed:
         told += (
