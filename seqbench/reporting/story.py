@@ -19,6 +19,7 @@ from seqbench.reporting.style import GREY, INK
 from seqbench.reporting.words import count
 
 FLOOR = -12.0  # decades; lines go on below
+A_FEW = 3  # needed lags: as many as a record tells of many (`training.outcome`)
 FEW = 6  # cells that have a colour each; more have that of what became of them
 SOLVES, FAILS = "#0072B2", "#D55E00"
 
@@ -194,6 +195,8 @@ def problem_caption(needs: pd.DataFrame) -> str:
         for need in last.itertuples()
     ]
     several = f" The last of {count(anchors, 'such step')} is shown." if anchors > 1 else ""
+    if len(told) == A_FEW:
+        several += " Where more than eight are needed, the nearest, middle and farthest are told."
     return (
         f"A sequence of length T = {last['length'].iloc[0]}. Whether an answer is right is looked "
         f"at at step {last['anchor'].iloc[0]}, the anchor; what it needs was shown "

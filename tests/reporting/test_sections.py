@@ -9,7 +9,7 @@ import pytest
 from runs import a_study, flow_rows, whole
 
 from seqbench.analysis.study import Study
-from seqbench.reporting import markdown, scatter
+from seqbench.reporting import markdown, scatter, story
 from seqbench.reporting.blocks import Document, Part, Table
 from seqbench.reporting.sections import comparison, opening, predicts, seen
 
@@ -116,6 +116,23 @@ def test_trials_whose_flow_is_not_known_are_said_beside_the_count_of_falls(make)
             trials[cell, length, seed] = summary, losses, flow[flow["step"] > 0]
     told = seen.opening_sentence(Study(make(trials, (20,))))
     assert " of 2 trials (2 more left no usable record of the flow before training)" in told
+
+
+def test_trials_that_diverged_are_said_among_those_whose_loss_did_not_fall(make):
+    trials = whole((20,))
+    summary, losses, flow = trials["rnn", 20, 0]
+    trials["rnn", 20, 0] = summary | {"status": "diverged", "steps": 4}, losses, flow
+    told = seen.opening_sentence(Study(make(trials, (20,))))
+    assert "the flow was open at some time in 0 of 2 (1 diverged) (an association" in told
+
+
+def test_of_many_needed_lags_the_caption_says_that_three_are_told():
+    needs = pd.DataFrame({"length": 40, "anchor": 40, "low": [0, 20, 39]})
+    needs = needs.assign(median=needs["low"], high=needs["low"])
+    three = story.problem_caption(needs)
+    assert "shown 0 steps before it; and 20 steps before it; and 39 steps before it" in three
+    assert "Where more than eight are needed, the nearest, middle and farthest are told." in three
+    assert "eight" not in story.problem_caption(needs.iloc[:2])
 
 
 def test_a_flow_that_opened_between_two_records_did_not_stay_closed_while_the_loss_fell(make):

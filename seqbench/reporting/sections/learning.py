@@ -37,8 +37,8 @@ class Learning:
         of_them = f" of the first {style.LINES} seeds" * (curves["seed"].nunique() > style.LINES)
         curves = style.first_seeds(curves)
         caption = (
-            f"Loss on fresh evaluation sequences, a line a trial{of_them}. Grey lines: what "
-            "partial knowledge earns."
+            f"Loss at each evaluation, a line a trial{of_them}. Grey lines: what partial "
+            "knowledge earns."
             + " Dots: solved from here on."
             * bool(trials["solved_at"].notna().any())
         )

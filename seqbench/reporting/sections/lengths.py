@@ -22,8 +22,9 @@ CAPTION = (
     "the reference baseline at each length."
 )
 TESTED = (
-    "Share right on the test part of the data, which was seen once, when training had ended; all "
-    "other numbers of this page are of the validation part. Median over seeds."
+    "Share right on the test part of the data, which was seen once, when training had ended; where "
+    "nothing else is said, losses and scores of this page are of the validation part. Median over "
+    "seeds."
 )
 
 

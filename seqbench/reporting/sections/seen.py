@@ -11,8 +11,9 @@ import pandas as pd
 
 from seqbench.analysis import depth, opening
 from seqbench.analysis.falling import Intervention, interventions
-from seqbench.analysis.shapes import reference
+from seqbench.analysis.shapes import TRIAL, reference
 from seqbench.analysis.study import Study
+from seqbench.card.status import Status
 from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
@@ -158,7 +159,16 @@ def opening_sentence(study: Study) -> str:
             f"; where it did not fall, the flow was open at some time in {n[opening.OPEN_STAYED]}"
         )
         told += f" of {stayed}"
+        if diverged := _diverged(study, seen):
+            told += f" ({diverged} diverged)"
     return f"{told} (an association, not a cause)."
+
+
+def _diverged(study: Study, seen: pd.DataFrame) -> int:
+    """How many of the trials whose loss did not fall had no time to."""
+    stayed = seen[seen["category"].isin([opening.OPEN_STAYED, opening.CLOSED_STAYED])]
+    ended = stayed.merge(study.results.trials[[*TRIAL, "status"]], on=TRIAL)["status"]
+    return int((ended == Status.DIVERGED).sum())
 
 
 def depth_sentence(study: Study) -> str:
