@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from seqbench.card.status import Status
+from seqbench.card.task import PASSED
 from seqbench.results import Results
 
 
@@ -79,3 +80,16 @@ def at_the_edge(tried: pd.DataFrame) -> list[str]:
         if len(rate) and rate.iloc[0] in ends:
             found.append(cell)
     return found
+
+
+def by_chance(tried: pd.DataFrame) -> list[str]:
+    """The cells that learned nothing at any rate: solved no trial, and their loss stayed above the
+    margin of the baseline, so that chance decided which rate is the best.
+
+    Args:
+        tried: from the function of that name.
+    """
+    if tried.empty:
+        return []
+    best = tried.groupby("cell", sort=False).agg({"solved": "sum", "loss": "min"})
+    return list(best.index[(best["solved"] == 0) & (best["loss"] >= PASSED)])

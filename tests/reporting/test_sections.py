@@ -118,6 +118,17 @@ def test_trials_whose_flow_is_not_known_are_said_beside_the_count_of_falls(make)
     assert " of 2 trials (2 more left no usable record of the flow before training)" in told
 
 
+def test_a_largest_length_without_a_record_is_named_where_a_smaller_one_has_records(make):
+    trials = whole((10, 20))
+    for key, (summary, losses, flow) in list(trials.items()):
+        if key[1] == 20:
+            trials[key] = summary, losses, flow[flow["step"] > 0]
+    assert seen.flow_sentence(Study(make(trials))) == (
+        "At T = 20 no trial left a usable record of the output flow at the needed lag before "
+        "training."
+    )
+
+
 def test_trials_that_diverged_are_said_among_those_whose_loss_did_not_fall(make):
     trials = whole((20,))
     summary, losses, flow = trials["rnn", 20, 0]

@@ -294,6 +294,8 @@ def test_a_run_tries_rates_beyond_the_edge_and_goes_on_where_it_stopped(card, tm
     assert edge == (["Small"] if best in (tried[0], tried[-1]) else [])
     told = (seqbench.report(results).parent / "report.md").read_text()
     assert ("At the edge all the same" in told) == bool(edge)
+    chance = rates.by_chance(rates.tried(results))
+    assert ("chance chose, and what is not learned is said of that rate" in told) == bool(chance)
     added = f"*{tried[-1]:g}*".replace(".", "-")
     for folder in (tmp_path / "run" / "tuning" / "trials").glob(added):
         (folder / "trial.json").unlink()
@@ -301,6 +303,14 @@ def test_a_run_tries_rates_beyond_the_edge_and_goes_on_where_it_stopped(card, tm
     again = carry_out(plan.plan(card(text), tmp_path / "run", cells=[Small]), quiet=True)
     assert again.task.cells[0].learning_rate == best
     pd.testing.assert_frame_equal(rates.table(again.tuning), table)
+
+
+def test_a_rate_is_chosen_by_chance_where_none_solved_a_trial_or_lowered_the_loss():
+    rows = [("solved", 1, 0.9), ("solved", 0, 1.0), ("fell", 0, 0.79), ("fell", 0, 1.0)]
+    rows += [("neither", 0, 0.8), ("neither", 0, math.inf)]
+    tried = pd.DataFrame(rows, columns=["cell", "solved", "loss"])
+    assert rates.by_chance(tried) == ["neither"]
+    assert rates.by_chance(pd.DataFrame()) == []
 
 
 def test_the_best_rate_solves_most_then_soonest_then_lowest():

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqbench.analysis import depth, opening
+from seqbench.analysis import depth, opening, rates
 from seqbench.analysis.falling import Intervention, interventions
 from seqbench.analysis.shapes import TRIAL, reference
 from seqbench.analysis.study import Study
 from seqbench.card.status import Status
+from seqbench.card.task import PASSED
 from seqbench.reporting.blocks import Fold, Text
 from seqbench.reporting.words import FEW_SEEDS, count, decades, join
 
@@ -43,8 +44,8 @@ class Seen:
 
     def blocks(self, study: Study) -> list[Text | Fold]:
         """Sentences, and the words they use."""
-        told = [longest_sentence(study), flow_sentence(study), opening_sentence(study)]
-        told += [depth_sentence(study), *intervention_sentences(study)]
+        told = [longest_sentence(study), rates_sentence(study), flow_sentence(study)]
+        told += [opening_sentence(study), depth_sentence(study), *intervention_sentences(study)]
         sentences = [one for one in told if one]
         unit = study.unit
         facts = {"symbol": unit.symbol, "length": unit.length, "many": unit.many}
@@ -105,11 +106,26 @@ def caution(study: Study) -> str:
     return f"with {count(seeds, 'seed')}{more}, {small if seeds < FEW_SEEDS else sure}"
 
 
+def rates_sentence(study: Study) -> str:
+    """Whose learning rate was chosen by chance; nothing where each was chosen by what it did."""
+    cells = rates.by_chance(study.rates)
+    if not cells:
+        return ""
+    return (
+        f"While rates were chosen, none that was tried brought the loss of {join(cells)} below "
+        f"{PASSED:g} of the reference baseline: chance chose, and what is not learned is said of "
+        "that rate."
+    )
+
+
 def flow_sentence(study: Study) -> str:
-    """At the longest length with a record: who starts with an open flow, and who solves it."""
+    """At the largest length: who starts with an open flow, and who solves it."""
     told = study.started
     if told.empty:
-        return "No trial left a usable record of the output flow before training."
+        return (
+            f"At {study.unit.at(max(study.task.lengths))} no trial left a usable record of the "
+            "output flow at the needed lag before training."
+        )
     length = int(told["length"].iloc[0])
     if len(told) == 1:
         (one,) = told.itertuples()
