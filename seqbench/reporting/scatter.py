@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqbench.analysis.opening import OPEN
-from seqbench.analysis.statistics import LEAST as LEAST_CELLS
+from seqbench.analysis.statistics import LEAST as LEAST_DRAWN
 from seqbench.analysis.statistics import Interval, rank_correlation
 from seqbench.analysis.unit import STEPS, Unit
 from seqbench.reporting import style
@@ -51,25 +51,27 @@ def caption(reached: pd.DataFrame, points: pd.DataFrame, unit: Unit = STEPS) -> 
     )
 
 
-def found(table: pd.DataFrame, of: str) -> tuple[Interval, int]:
-    """The rank correlation, its interval drawn over cells (of a problem), and how many these are.
+def found(table: pd.DataFrame, of: str) -> tuple[Interval, str]:
+    """The rank correlation, its interval drawn over what is nearest to independent: problems, or of
+    one problem cells; and how many of which these are, in words.
 
     Args:
         table: as for `draw`.
         of: REACHED or SHARE.
     """
-    cells = table.get("run", "") + "\n" + table["cell"]
-    return rank_correlation(table["s_start"], table[of], cells), cells.nunique()
+    what = "run" if several(table) else "cell"
+    drawn = count(table[what].nunique(), "problem" if what == "run" else "cell")
+    return rank_correlation(table["s_start"], table[of], table[what]), drawn
 
 
 def _told(table: pd.DataFrame, of: str) -> str:
-    rho, cells = found(table, of)
+    rho, drawn = found(table, of)
     if math.isnan(rho.value):
         return "One of the two does not vary, so there is no rank correlation."
     told = f"Spearman's rank correlation: {correlation(rho)}"
     if math.isnan(rho.low):
-        return f"{told}; with {count(cells, 'cell')}, fewer than {LEAST_CELLS}, no interval."
-    return f"{told}, the interval a bootstrap over the {cells} cells."
+        return f"{told}; with {drawn}, fewer than {LEAST_DRAWN}, no interval."
+    return f"{told}, the interval a bootstrap over the {drawn}."
 
 
 def several(table: pd.DataFrame) -> bool:

@@ -109,6 +109,19 @@ def test_a_caption_speaks_of_no_length_where_there_is_one_and_counts_the_problem
     assert "Length may move" not in told
 
 
+def test_cells_of_one_problem_are_drawn_together_where_there_are_several_problems():
+    """In each problem cells agree, so that there are as many independent points as problems."""
+    rows = [(f"p{i}", cell, i % 5, i % 3) for i in range(6) for cell in ("rnn", "gru")]
+    table = pd.DataFrame(rows, columns=["run", "cell", "s_start", "share"]).assign(length=20)
+    rho, drawn = scatter.found(table, scatter.SHARE)
+    assert drawn == "6 problems"
+    alone, _ = scatter.found(table[table["cell"] == "rnn"], scatter.SHARE)
+    assert tuple(rho) == pytest.approx(tuple(alone))  # the second cell adds nothing
+    one, drawn = scatter.found(table[table["run"] == "p0"], scatter.SHARE)
+    assert math.isnan(one.value)
+    assert drawn == "2 cells"
+
+
 def test_trials_whose_flow_is_not_known_are_said_beside_the_count_of_falls(make):
     trials = whole((20,))
     for (cell, length, seed), (summary, losses, flow) in list(trials.items()):
