@@ -28,8 +28,8 @@ class FlowBound:
 
     "flow": |Gamma|. "demanded by the slope": |d y / d v| / |ds / dv|. "demanded by the ideal": the
     same with the slope that the right answer has; a flow below it can't belong to a model that has
-    learned. "room": flow less the second, 0 or more; 10^-room is the cosine between Gamma and
-    ds/dv, which no coordinates are in to first order.
+    learned, unless its gradient is damped. "room": flow less the second, 0 or more; 10^-room is the
+    cosine between Gamma and ds/dv, which no coordinates are in to first order.
 
     In the state's own coordinates. ds / dv by a central difference in float64.
 

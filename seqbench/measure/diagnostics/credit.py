@@ -21,8 +21,9 @@ class Credit:
     "at marked steps": the slope of the actual derivatives on the ideal ones, sum(actual * ideal) /
     sum(ideal^2); ideal: 1. (Adding: the mean of d y / d(value) at the marked steps. Multiplication:
     the ideal derivative is the other factor.) "size at unmarked steps": the mean of |d y /
-    d(value)|; ideal: 0. Free of any cell's state coordinates, so that cells can be compared. In
-    float64; a derivative below 1e-308 is 0.
+    d(value)|; ideal: 0. Free of any cell's state coordinates, so that cells can be compared; taken
+    through the cell's backward pass, so that of a damped one it is damped too. In float64; a
+    derivative below 1e-308 is 0.
 
     For problems that say what the ideal is, by a method value_gradient(batch) -> [T, B]: the
     derivative of the target with respect to inputs[..., 0].
@@ -42,7 +43,7 @@ class Credit:
             "How the answer depends on the input values of the probe batch. At marked steps: the "
             "slope of d answer / d value on what it should be; ideal: 1. At unmarked steps: the "
             "mean of |d answer / d value|; ideal: 0. Dotted: the ideal. No cell's state is in it, "
-            "so cells can be compared."
+            "so cells can be compared, but for those whose gradient is damped."
         )
         panels = (
             Panel(quantity="at marked steps", lines=(1.0,)),
