@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from runs import a_study, flow_rows, whole
+from runs import CARD, a_study, flow_rows, whole
 
 from seqbench.analysis.study import Study
 from seqbench.reporting import markdown, scatter, story
 from seqbench.reporting.blocks import Document, Part, Table
-from seqbench.reporting.sections import comparison, opening, predicts, seen
+from seqbench.reporting.sections import comparison, opening, pairs, predicts, seen
 
 
 def test_a_length_that_is_not_finished_may_still_be_solved(make):
@@ -107,6 +107,18 @@ def test_a_caption_speaks_of_no_length_where_there_is_one_and_counts_the_problem
     told = scatter.caption(each.assign(reached=each["share"]), of_two)
     assert "3 points, one a cell, of 1 problem," in told  # on the left b has no record
     assert "Length may move" not in told
+
+
+def test_pairs_say_how_small_p_can_get_and_that_a_solved_trial_ends_with_the_loss_it_has(make):
+    (told, _) = pairs.Pairs().blocks(Study(make(whole((10, 20), 3), seeds=3)))
+    assert "A trial that is solved ends there" in told.lines[0]
+    # Three of three: 2 / 2^3.
+    assert told.lines[0].endswith(
+        "divided by their number, 0.05 is 0.025; of 3 pairs p is 0.25 or more."
+    )
+    goes_on = CARD.replace("steps = 400", "steps = 400\nstop_when_solved = false")
+    (told, _) = pairs.Pairs().blocks(Study(make(whole(), card=goes_on, name="on")))
+    assert "ends there" not in told.lines[0]
 
 
 def test_cells_of_one_problem_are_drawn_together_where_there_are_several_problems():

@@ -7,9 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from seqbench.analysis.statistics import sign_test
 from seqbench.analysis.study import Study
 from seqbench.reporting.blocks import Block, Table, Text
 from seqbench.reporting.words import DASH, count
+
+STOPPED = "A trial that is solved ends there, with the loss that it has then. "
 
 
 class Pairs:
@@ -33,15 +36,18 @@ class Pairs:
             "p",
             "loss, decades",
         ]
+        most = int(table["pairs"].max())
+        stopped = STOPPED if study.task.training.stop_when_solved else ""
         yield Text(
             [
                 f"Each cell against {study.labels[0]}, on the seeds that both finished. Sooner: it "
                 "solved the problem in fewer training steps, or alone. p: how often a fair coin "
                 "would be as one-sided, ties left out (sign test, two-sided). Loss: the median of "
                 "log10(its loss / the other's) at the end and, of 5 pairs or more, its 95 % "
-                f"bootstrap interval; below 0 the cell is better. "
+                f"bootstrap interval; below 0 the cell's is lower. {stopped}"
                 f"{count(len(table), 'comparison')}, none corrected for the others: "
-                f"divided by their number, 0.05 is {0.05 / len(table):.2g}."
+                f"divided by their number, 0.05 is {0.05 / len(table):.2g}; of "
+                f"{count(most, 'pair')} p is {sign_test(most, 0):.2g} or more."
             ],
             "note",
         )
