@@ -57,8 +57,8 @@ def _what_was_run(studies: Mapping[str, Study], table: pd.DataFrame) -> str:
     missing = f", of which {trials - finished:,} have no result yet" if finished < trials else ""
     return (
         f"{count(len(studies), 'problem')}, {count(trials, 'trial')}{missing}. On "
-        f"{int(solved.sum())} of {len(solved)} problems some cell solved some length within the "
-        "budget."
+        f"{int(solved.sum())} of {len(solved)} problems some cell solved the card's shortest "
+        "length, with at least half of the seeds, within the budget."
     )
 
 

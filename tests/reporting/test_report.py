@@ -15,7 +15,7 @@ from runs import (
 import seqbench
 from seqbench.analysis.study import Study
 from seqbench.card import task
-from seqbench.reporting import terminal
+from seqbench.reporting import overview, terminal
 from seqbench.reporting.command import reproduce
 from seqbench.reporting.gallery import gallery
 from seqbench.results.together import together
@@ -170,6 +170,18 @@ def test_runs_of_several_problems_get_a_page_over_all_that_leads_to_each(make, t
         ("products", "lstm"): 10,
     }
     assert table["undecided"].to_dict()["products", "lstm"]
+
+
+def test_a_problem_whose_shortest_length_nobody_solved_is_not_counted_as_solved(make):
+    """Of products only T = 20 is solved."""
+    trials = whole()
+    for (cell, length, seed), one in whole((20, 10)).items():
+        trials[cell, length, seed] = one
+    other = CARD.replace('"adding"', '"multiplication"')
+    runs = {"sums": make(whole(), name="sums"), "products": make(trials, name="p", card=other)}
+    page = overview.document({name: Study(run) for name, run in runs.items()})
+    (told,) = page.parts[0].blocks[0].lines
+    assert "On 1 of 2 problems some cell solved the card's shortest length" in told
 
 
 def test_a_gallery_leads_to_every_report_those_over_others_first(make, tmp_path):
