@@ -64,7 +64,7 @@ def _step(side: str, T: int, B: int, model, optimizer) -> tuple[float, dict]:
             norms.extend(torch.linalg.vector_norm(g, dim=-1, dtype=torch.float64) for g in grads)
 
         loss = ScoredLoss(model, problem, batch, cut)
-        backpropagate(loss.links, loss.direct, recompute=cut.recompute, at_boundary=keep)
+        backpropagate(loss.links, loss.term, recompute=cut.recompute, at_boundary=keep)
     optimizer.step()
     return time.perf_counter() - started, told
 

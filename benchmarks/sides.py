@@ -90,7 +90,7 @@ def ours(work: Work, cut: Cut) -> Step:
         work.model.zero_grad(set_to_none=True)
         loss = ScoredLoss(work.model, work.problem, work.batch, cut)
         backpropagate(
-            loss.links, loss.direct, state=work.start, recompute=cut.recompute, at_boundary=keep
+            loss.links, loss.term, state=work.start, recompute=cut.recompute, at_boundary=keep
         )
         work.norms = _norms(torch.stack(grads))
         return loss.total

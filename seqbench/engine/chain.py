@@ -22,8 +22,8 @@ from torch import Tensor
 State = Any
 Tensors = tuple[Tensor, ...]  # the tensors of a state, left to right
 Link = Callable[[State], tuple[Tensor, State]]
-# The gradient of the loss with respect to the outputs of link i, or None where nothing is scored.
-Direct = Callable[[int, Tensor], Tensor | None]
+# What the outputs of link i add to the loss, a scalar; or None where nothing is scored.
+Term = Callable[[int, Tensor], Tensor | None]
 
 
 class Part(NamedTuple):
@@ -129,7 +129,7 @@ def roots(
 
 def backpropagate(
     links: Sequence[Link],
-    direct: Direct,
+    term: Term,
     *,
     state: State = None,
     recompute: bool = False,
@@ -142,8 +142,8 @@ def backpropagate(
 
     Args:
         links: of the chain, first to last.
-        direct: (i, outputs of link i) -> d loss / d outputs, or None. Called once a link, last link
-            first.
+        term: (i, outputs of link i) -> what they add to the loss, or None. Called once a link, last
+            link first.
         state: what the first link starts from.
         recompute: keep the boundary states only and run a link forward again when its turn comes:
             memory grows with the number of links instead of the number of steps. Changes no bit of
@@ -160,7 +160,10 @@ def backpropagate(
         segment = entered.pop()()
         if grad_state is None:
             grad_state = (None,) * len(segment.exit)
-        tensors, gradients = roots(segment, direct(i, segment.outputs), grad_state)
+        tensors, gradients = roots(segment, None, grad_state)
+        loss = term(i, segment.outputs)
+        if loss is not None:
+            tensors, gradients = [loss, *tensors], [torch.ones_like(loss), *gradients]
         if tensors:
             torch.autograd.backward(tensors, gradients)
         grad_state = tuple(part.grad for part in segment.entry)

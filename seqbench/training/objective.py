@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,19 +32,19 @@ def gradient_of_loss(model: Model, problem: Problem, batch: Batch, cut: Cut) -> 
         cut: how the model's chain is cut; see `seqbench.engine.cut`.
     """
     loss = ScoredLoss(model, problem, batch, cut)
-    backpropagate(loss.links, loss.direct, recompute=cut.recompute, truncate=cut.truncate)
+    backpropagate(loss.links, loss.term, recompute=cut.recompute, truncate=cut.truncate)
     return loss.total
 
 
 class ScoredLoss:
-    """A batch's mean loss and its gradient at the outputs, segment by segment.
+    """A batch's mean loss, segment by segment.
 
     The readout is applied only at scored steps, each segment's when its turn comes. Nothing here
     waits for the device: which steps are scored is found out before the batch is moved.
 
     Attributes:
         links: of the model's chain over the batch, to be run forward.
-        total: the mean loss of the segments that `direct` has been called for.
+        total: the mean loss of the segments that `term` has been called for.
     """
 
     def __init__(self, model: Model, problem: Problem, batch: Batch, cut: Cut) -> None:
@@ -59,23 +60,16 @@ class ScoredLoss:
         self.weights_TB = (batch.loss_weights() / weights_TB.shape[1]).to(device)
         self.total = torch.zeros((), device=device)
 
-    def direct(self, i: int, outputs_tBH: Tensor) -> Tensor | None:
-        """d loss / d outputs of link i, or None where nothing is scored; the readout's own gradient
-        is added to its .grad."""
+    def term(self, i: int, outputs_tBH: Tensor) -> Tensor | None:
+        """What link i adds to the loss, or None where nothing is scored."""
         steps, pick = self.steps[i], self.picks[i]
         if pick is None:
             return None
-        leaf = take(outputs_tBH.detach(), pick).requires_grad_()
         targets = take(self.batch.targets[steps], pick)
-        losses_SB = self.problem.loss(self.readout(leaf), targets)
+        losses_SB = self.problem.loss(self.readout(take(outputs_tBH, pick)), targets)
         term = (losses_SB * take(self.weights_TB[steps], pick)).sum()
-        term.backward()
         self.total = self.total + term.detach()
-        if leaf.grad is None:
-            return None
-        grad_tBH = torch.zeros_like(outputs_tBH)
-        grad_tBH[pick] = leaf.grad[:, 0] if isinstance(pick, tuple) else leaf.grad
-        return grad_tBH
+        return term
 
 
 def picked(weights_tB: Tensor, outputs: int, device: torch.device) -> Pick | None:
@@ -85,16 +79,17 @@ def picked(weights_tB: Tensor, outputs: int, device: torch.device) -> Pick | Non
         weights_tB: on the CPU.
         outputs: how many numbers the readout has for each.
     """
-    scored_tB = weights_tB > 0
-    steps_S = scored_tB.any(1).nonzero().squeeze(1)
+    scored_tB = weights_tB.numpy() > 0
+    steps_S = np.flatnonzero(scored_tB.any(1))
     if not len(steps_S):
         return None
-    if (len(steps_S) * scored_tB.shape[1] - int(scored_tB.sum())) * outputs > WASTE:
-        steps_K, sequences_K = scored_tB.nonzero(as_tuple=True)
+    if (len(steps_S) * scored_tB.shape[1] - scored_tB.sum()) * outputs > WASTE:
+        steps_K, sequences_K = map(torch.from_numpy, np.nonzero(scored_tB))
         return steps_K.to(device), sequences_K.to(device)
-    if int(steps_S[-1]) - int(steps_S[0]) + 1 == len(steps_S):
-        return slice(int(steps_S[0]), int(steps_S[-1]) + 1)
-    return steps_S.to(device, non_blocking=True)
+    first, stop = int(steps_S[0]), int(steps_S[-1]) + 1
+    if stop - first == len(steps_S):
+        return slice(first, stop)
+    return torch.from_numpy(steps_S).to(device, non_blocking=True)
 
 
 def take(x_tB: Tensor, pick: Pick) -> Tensor:

@@ -60,13 +60,13 @@ def links(stack, inputs, edges):
 def in_segments(layer, inputs, weights_TBH, edges, recompute, truncate=0):
     boundaries = {}
 
-    def direct(i, outputs):
+    def term(i, outputs):
         weights = weights_TBH[edges[i] : edges[i + 1]]
-        return outputs.detach().cos() * weights if weights.any() else None
+        return (outputs.sin() * weights).sum() if weights.any() else None
 
     backpropagate(
         links(layer, inputs, edges),
-        direct,
+        term,
         recompute=recompute,
         truncate=truncate,
         at_boundary=boundaries.__setitem__,
@@ -129,7 +129,7 @@ def test_a_chain_need_not_be_time():
     gradients = {}
     backpropagate(
         [link(linear) for linear in network],
-        lambda i, outputs: torch.ones_like(outputs) if i == 5 else None,
+        lambda i, outputs: outputs.sum() if i == 5 else None,
         state=(x,),
         at_boundary=lambda i, grad: gradients.setdefault(i, grad[0]),
     )
@@ -166,7 +166,7 @@ def test_states_may_have_names_vectors_and_counters(segment):
     expected = [p.grad for p in layer.parameters()]
     layer.zero_grad()
     backpropagate(
-        links(layer, inputs, even_edges(T, segment)), lambda i, outputs: torch.ones_like(outputs)
+        links(layer, inputs, even_edges(T, segment)), lambda i, outputs: outputs.sum()
     )
     for one, parameter in zip(expected, layer.parameters(), strict=True):
         torch.testing.assert_close(one, parameter.grad)
