@@ -243,7 +243,8 @@ class Run:
         batch = self.batches.next()
         if training.right_in_a_row:
             self.count_right(number, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        for p in parameters:
+            p.grad = None  # as zero_grad does, which also tells a profiler and takes 60 µs for it
         self.losses.append(gradient_of_loss(self.model, self.problem, batch, self.cut))
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
