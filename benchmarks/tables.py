@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import draws, gpu, memory, parts, recording, startup, steps, trials
+from benchmarks import draws, gpu, memory, parts, recording, startup, steps, together, trials
 from benchmarks.timing import Table
 
 TABLES: dict[str, Callable[[bool], Table]] = {
@@ -16,6 +16,7 @@ TABLES: dict[str, Callable[[bool], Table]] = {
     "workers": trials.workers,
     "recording": recording.measure,
     "draws": draws.measure,
+    "together": together.measure,
     "gpu": gpu.steps,
     "gpu-trials": gpu.trials,
 }
