@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import draws, gpu, memory, parts, recording, startup, steps, together, trials
+from benchmarks import (
+    draws,
+    gpu,
+    memory,
+    parts,
+    recomputed,
+    recording,
+    startup,
+    steps,
+    together,
+    trials,
+)
 from benchmarks.timing import Table
 
 TABLES: dict[str, Callable[[bool], Table]] = {
@@ -12,6 +23,7 @@ TABLES: dict[str, Callable[[bool], Table]] = {
     "steps": steps.measure,
     "parts": parts.measure,
     "long": memory.measure,
+    "recomputed": recomputed.measure,
     "trial": trials.overhead,
     "workers": trials.workers,
     "recording": recording.measure,
