@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from seqbench.cells.gru import GRU
 from seqbench.cells.lstm import LSTM
@@ -187,6 +188,16 @@ def test_what_has_no_kernel_runs_as_it_is(layer, monkeypatch):
     found = kernels.run(layer, x_TBI, None)[0]
     torch.manual_seed(1)
     assert torch.equal(found, layer(x_TBI)[0])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_parametrized_weight_is_the_parametrized_one_and_its_originals_learn(name):
+    torch.manual_seed(0)
+    layer = LAYERS[name](2, 4)
+    parametrizations.weight_norm(layer, "weight_hh_l0")
+    with torch.no_grad():  # what stands in the layer's list of weights is another one now
+        layer.parametrizations.weight_hh_l0.original0.mul_(0.5)
+    compare(layer, 6, 3)
 
 
 def test_somebody_s_attribute_named_damping_is_their_own_affair():
