@@ -165,9 +165,7 @@ def test_states_may_have_names_vectors_and_counters(segment):
     layer(inputs)[0].sum().backward()
     expected = [p.grad for p in layer.parameters()]
     layer.zero_grad()
-    backpropagate(
-        links(layer, inputs, even_edges(T, segment)), lambda i, outputs: outputs.sum()
-    )
+    backpropagate(links(layer, inputs, even_edges(T, segment)), lambda i, outputs: outputs.sum())
     for one, parameter in zip(expected, layer.parameters(), strict=True):
         torch.testing.assert_close(one, parameter.grad)
     table = gradient_flow(Odd(), torch.randn(T, B, IN), lambda out: out[-1].sum(-1), every=segment)
