@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def _the_new_section_is_on_the_page_in_25_lines(page, report):
     assert "Share right" in (report / "index.html").read_text()
 
 
+def _the_commands_draw_every_figure_of_the_page(page, drawn):
+    """None is missing, and none is drawn that the page doesn't show."""
+    shown = set(re.findall(r"\]\(figures/(\w+\.png)\)", page.read_text()))
+    assert shown == {file.name for file in drawn.glob("*.png")}
+
+
 def run(words, where):
     ran = subprocess.run(
         words, cwd=where, capture_output=True, text=True, timeout=300,
@@ -52,6 +59,8 @@ def run(words, where):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    figures = tmp_path / "docs" / "figures"
+    shutil.copytree(ROOT / "docs" / "figures", figures, ignore=shutil.ignore_patterns("*.png"))
     script = ""
     for language, more, text in FENCE.findall(page.read_text()):
         if language == "python" and "file=" in more:
@@ -70,12 +79,16 @@ def test_examples(page, tmp_path, monkeypatch):
                 if words[:1] == ["seqbench"]:
                     fewer = FEWER if words[1] == "run" else []
                     run([sys.executable, "-m", *words, *fewer], tmp_path)
+                elif words[:2] == ["python", "docs/figures/draw.py"]:
+                    run([sys.executable, *words[1:]], tmp_path)
     if script:
         (tmp_path / "script.py").write_text(script)
         run([sys.executable, "script.py"], tmp_path)
     if page.name == "adding-a-cell.md":
         _the_new_cell_has_a_row_in_15_lines(page, tmp_path)
         run([sys.executable, "-m", "pytest", "-q", "test_leaky.py"], tmp_path)
+    if page.name == "measures.md":
+        _the_commands_draw_every_figure_of_the_page(page, figures)
     if page.name == "adding-a-figure.md":
         _the_new_section_is_on_the_page_in_25_lines(page, tmp_path / "runs" / "score" / "report")
 

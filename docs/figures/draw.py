@@ -1,27 +1,40 @@
-"""Draws the figures of docs/measures.md from real runs.
+"""Draws the figures of docs/measures.md from runs that the commands at its end make.
 
-python docs/figures/draw.py --runs runs    # with runs/adding, runs/copy, runs/intervention in it
+python docs/figures/draw.py    # a minute, with adding, copy and diagnostics in runs/
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 import seqbench
 from seqbench.analysis.curve import HALF, Curve
-from seqbench.analysis.shapes import needed_lags, shapes
-from seqbench.reporting import style
+from seqbench.analysis.study import Study
+from seqbench.reporting import diagnosed, figures, style
+from seqbench.reporting.diagnosed import View
+from seqbench.reporting.sections import diagnostics
 from seqbench.results import Results
 
 HERE = Path(__file__).parent
-FORGET = "lstm, forget bias "
+LENGTH = 100  # of adding
+THETAS = ("1e-1", "1e-3", "1e-6")
+# Of the report's pictures, those that the page shows, and of one with many panels these alone.
+PICTURES: dict[str, tuple[str, ...]] = {
+    "credit": (),
+    "lyapunov": (),
+    "singular_values": (),
+    "spectral_radius": ("layers.0.weight_hh_l0", "layers.0.weight_hh_l0 f"),
+    "saturation": ("forget gate > 0.9", "output beyond ±0.9"),
+    "signal_to_noise": (),
+    "gradient_norm": (),
+}
 
 
 def main() -> None:
@@ -29,37 +42,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", default="runs", type=Path, help="where the runs lie")
     runs = parser.parse_args().runs
-    adding, copy, intervention = (
-        seqbench.load(runs / name) for name in ("adding", "copy", "intervention")
-    )
+    adding = Study(seqbench.load(runs / "adding"))
     with style.drawing():
-        figures = {
+        drawn = {
             "output_flow": output_flow(adding),
             "read_off": read_off(adding),
-            "loss_flow": loss_flow(copy),
+            "loss_flow": loss_flow(Study(seqbench.load(runs / "copy"))),
             "retain_grad": retain_grad(),
-            "parts": parts(adding),
-            "credit": credit(intervention),
-            "lyapunov": spectrum(intervention, "lyapunov", "exponent", "exponent, 1 / step"),
-            "singular_values": spectrum(
-                intervention, "singular_values", "over 25 steps", "log10 singular value"
-            ),
-            "spectral_radius": over_steps(
-                intervention, "spectral_radius", "layers.0.weight_hh_l0", "spectral radius", "rnn"
-            ),
-            "saturation": over_steps(
-                intervention,
-                "saturation",
-                "forget gate > 0.9",
-                "share of forget gates > 0.9",
-                "lstm",
-            ),
-            "signal_to_noise": signal_to_noise(intervention),
-            "gradient_norm": over_steps(
-                intervention, "gradient_norm", "all", "norm before clipping", "rnn"
-            ),
+            "parts": parts(adding.results),
+            **diagnosis(Study(seqbench.load(runs / "diagnostics"))),
         }
-        for name, figure in figures.items():
+        for name, figure in drawn.items():
             figure.savefig(HERE / f"{name}.png", dpi=110, metadata={"Software": None})
             print(HERE / f"{name}.png")
 
@@ -70,75 +63,57 @@ def panels(count: int, width: float = 3.3) -> tuple[Figure, list]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def output_flow(adding: Results, length: int = 100) -> Figure:
-    """S(k) before and after training, each seed a line."""
-    shape = shapes(adding)
-    shape = shape[(shape["length"] == length) & shape["main_anchor"]]
-    looks = style.looks(adding.trials["cell"].unique())
-    figure, axes = panels(2)
-    for ax, at, told in zip(axes, ("start", "end"), ("before", "after"), strict=True):
-        for (cell, seed), rows in shape[shape["at"] == at].groupby(["cell", "seed"], sort=False):
-            ax.plot(
-                rows["lag"], rows["s"], lw=0.9, label=cell if seed == 0 else None, **looks[cell]
-            )
-        needs = needed_lags(adding)
-        for need in needs[needs["length"] == length].itertuples():
-            ax.axvspan(need.low, need.high, color="#000000", alpha=0.05, lw=0)
-        ax.set_title(f"Adding, T = {length}, {told} training")
-        ax.set_xlabel("lag k, steps")
-        ax.set_ylim(-26, 2)
-    axes[0].set_ylabel("S(k), decades")
-    axes[1].legend()
-    return figure
+def output_flow(adding: Study) -> Figure:
+    """S(k) before and after training."""
+    shape = adding.shape[adding.shape["length"] == LENGTH]
+    return figures.flow_before_and_after(shape, adding.comparison, adding.needs)
 
 
-def read_off(adding: Results, cell: str = "lstm", length: int = 100) -> Figure:
+def read_off(adding: Study, cell: str = "lstm") -> Figure:
     """What is read off one curve."""
-    shape = shapes(adding)
-    rows = shape[(shape["cell"] == cell) & (shape["length"] == length) & (shape["seed"] == 0)]
+    rows = adding.shape.query(f"cell == '{cell}' and length == {LENGTH} and seed == 0")
     rows = rows[rows["main_anchor"] & (rows["at"] == "start")].sort_values("lag")
     one = Curve(rows["lag"], rows["s"])
     figure, (ax,) = panels(1, 5.5)
-    ax.plot(rows["lag"], rows["s"], color=style.COLOURS[0])
-    marks = [("half-life", one.half_life(), HALF)]
-    for theta in ("1e-1", "1e-3", "1e-6"):
-        marks.append((f"horizon({theta})", one.horizon(float(theta)), np.log10(float(theta))))
-    for i, (name, lag, level) in enumerate(marks):
+    ax.plot(one.lags, one.s, color=style.COLOURS[0])
+    levels = {"half-life": HALF} | {f"horizon({t})": np.log10(float(t)) for t in THETAS}
+    arrow = {"arrowstyle": "-", "color": style.GREY, "lw": 0.6}
+    for i, (name, level) in enumerate(levels.items()):
+        lag = one.crossing(level)
         ax.plot(lag, level, "o", color=style.INK, ms=4)
-        ax.annotate(f"{name} = {lag:.1f}", (lag, level), xytext=(60, 18 - 3 * i), va="center",
-                    textcoords="offset points", fontsize=8,
-                    arrowprops={"arrowstyle": "-", "color": style.GREY, "lw": 0.6})  # fmt: skip
-    K = one.largest_lag
-    for name, (a, b), rate in [("early rate", (1, 10), one.early_rate()),
-                               ("late rate", (K / 2, K), one.late_rate())]:  # fmt: skip
-        ax.plot([a, b], [one.at(a), one.at(b)], color=style.COLOURS[1], lw=2.4, alpha=0.7)
-        ax.annotate(f"{name} {rate:.3f}", ((a + b) / 2, one.at((a + b) / 2)), xytext=(-8, -16),
-                    ha="right" if a > 1 else "left", textcoords="offset points",
-                    color=style.COLOURS[1], fontsize=8)  # fmt: skip
-    ax.set_title(f"Adding, T = {length}, an untrained {cell}, seed 0")
+        where = 30 + 8 * i, -2.2 * i
+        told = f"{name} = {lag:.1f}"
+        ax.annotate(told, (lag, level), where, va="center", fontsize=8, arrowprops=arrow)
+    K, red = one.largest_lag, style.COLOURS[1]
+    rates = [("early", 1, 10, one.early_rate(), -6.5), ("late", K / 2, K, one.late_rate(), -18)]
+    for name, a, b, rate, below in rates:
+        ax.plot([a, b], [one.at(a), one.at(b)], color=red, lw=2.4, alpha=0.7)
+        ax.annotate(f"{name} rate {rate:.3f}", (a, below), color=red, fontsize=8)
+    ax.set_title(f"Adding, T = {LENGTH}, an untrained {cell}, seed 0")
     ax.set_xlabel("lag k, steps")
     ax.set_ylabel("S(k), decades")
     return figure
 
 
-def loss_flow(copy: Results, cell: str = "lstm", length: int = 20) -> Figure:
+def loss_flow(copy: Study, trial: str = "cell == 'lstm' and length == 20 and seed == 0") -> Figure:
     """The same trial, as output flow, and as loss flow normalised at lag 1 (which is wrong)."""
-    rows = copy.flow.query(f"cell == '{cell}' and length == {length} and seed == 0")
-    rows = rows[(rows["state"] == "all") & (rows["layer"] == 0)]
+    output = copy.shape.query(trial).query("main_anchor").rename(columns={"s": "shown"})
+    loss = copy.results.flow.query(trial).query("source == 'loss' and state == 'all' and lag > 0")
+    loss = loss[loss["layer"] == 0]
+    first = loss[loss["lag"] == 1].set_index("step")["log10_norm"]
+    loss = loss.assign(shown=loss["log10_norm"] - loss["step"].map(first))
+    steps = [step for step in (0, 100, 1000) if step in set(loss["step"])] + [loss["step"].max()]
+    looks = style.looks(f"after {step:,} training steps" for step in steps)
     figure, axes = panels(2)
-    told = {"output": "output flow S(k)", "loss": "loss flow, divided by lag 1: misleading"}
-    for ax, (source, title) in zip(axes, told.items(), strict=True):
-        here = rows[rows["source"] == source]
-        here = here[here["anchor"] == here["anchor"].max()]
-        for i, step in enumerate((0, 100, 1000, 12000)):
-            one = here[here["step"] == step].set_index("lag")["log10_norm"].sort_index()
-            first = 0 if source == "output" else 1
-            ax.plot(one.index[first:], one[first:] - one[first], label=f"step {step:,}",
-                    color=style.COLOURS[i], linestyle=style.DASHES[i])  # fmt: skip
+    titles = {"output flow S(k)": output, "loss flow, divided by lag 1: misleading": loss}
+    for ax, (title, rows) in zip(axes, titles.items(), strict=True):
+        for step, look in zip(steps, looks.values(), strict=True):
+            line = rows[rows["step"] == step].sort_values("lag")
+            ax.plot(line["lag"], line["shown"], **look)
         ax.set_title(title)
         ax.set_xlabel("lag k, steps")
     axes[0].set_ylabel("decades")
-    axes[0].legend()
+    style.legend(figure, [style.line(label, **look) for label, look in looks.items()])
     return figure
 
 
@@ -154,10 +129,11 @@ def retain_grad(steps: int = 100, hidden: int = 64) -> Figure:
     true = seqbench.gradient_flow(layer, inputs, lambda out: out[-1] @ u)
     true = true[true["state"] == "all"].sort_values("lag")
     figure, (ax,) = panels(1, 5.5)
-    ax.plot(true["lag"], 10 ** true["log10_norm"], color=style.COLOURS[0],
-            label="gradient with respect to the state (h, c)")  # fmt: skip
-    ax.plot(np.arange(steps), said[::-1], color=style.COLOURS[1], marker=".", ms=3, lw=0.8,
-            label="out.grad after out.retain_grad()")  # fmt: skip
+    blue, red = style.COLOURS[:2]
+    told = "gradient with respect to the state (h, c)"
+    ax.plot(true["lag"], 10 ** true["log10_norm"], color=blue, label=told)
+    told = "out.grad after out.retain_grad()"
+    ax.plot(np.arange(steps), said[::-1], ".-", color=red, ms=3, lw=0.8, label=told)
     ax.set_yscale("symlog", linthresh=1e-16, linscale=0.3)
     ax.set_yticks([0, 1e-15, 1e-10, 1e-5, 1])
     ax.set_title(f"nn.LSTM, untrained, {steps} steps, loss at the last one")
@@ -167,22 +143,16 @@ def retain_grad(steps: int = 100, hidden: int = 64) -> Figure:
     return figure
 
 
-def parts(adding: Results, length: int = 100) -> Figure:
+def parts(adding: Results) -> Figure:
     """An LSTM's h and c, before and after training."""
-    rows = adding.flow.query(f"cell == 'lstm' and length == {length} and source == 'output'")
+    rows = adding.flow.query(f"cell == 'lstm' and length == {LENGTH} and source == 'output'")
     rows = rows[(rows["lag"] > 0) & (rows["seed"] == 0)]
+    looks = style.looks(["all", "h", "c"])
     figure, axes = panels(2)
-    last = rows["step"].max()
-    for ax, step in zip(axes, (0, last), strict=True):
-        for i, state in enumerate(("all", "h", "c")):
-            one = rows[(rows["step"] == step) & (rows["state"] == state)].sort_values("lag")
-            ax.plot(
-                one["lag"],
-                one["log10_norm"],
-                label=state,
-                color=style.COLOURS[i],
-                linestyle=style.DASHES[i],
-            )
+    for ax, step in zip(axes, (0, rows["step"].max()), strict=True):
+        for state, look in looks.items():
+            line = rows[(rows["step"] == step) & (rows["state"] == state)].sort_values("lag")
+            ax.plot(line["lag"], line["log10_norm"], label=state, **look)
         ax.set_title(f"lstm, step {step:,}")
         ax.set_xlabel("lag k, steps")
     axes[0].set_ylabel("log10 norm")
@@ -190,92 +160,25 @@ def parts(adding: Results, length: int = 100) -> Figure:
     return figure
 
 
-def readings(run: Results, diagnostic: str, quantity: str, family: str = "") -> pd.DataFrame:
-    """One quantity at the longest length, of the cells whose label begins with `family`."""
-    table = run.diagnostics
-    table = table[(table["diagnostic"] == diagnostic) & (table["quantity"] == quantity)]
-    table = table[(table["length"] == table["length"].max())]
-    return table[table["cell"].str.startswith(family)]
+def diagnosis(study: Study) -> dict[str, Figure]:
+    """The report's pictures of diagnostics."""
+    views = {view.name: view for view in diagnostics.data(study)}
+    return {
+        name: diagnosed.draw(
+            some(views["diagnostics-" + name.replace("_", "-")], quantities),
+            study.results.trials,
+            study.labels,
+        )
+        for name, quantities in PICTURES.items()
+    }
 
 
-def over_steps(run: Results, diagnostic: str, quantity: str, label: str, family: str) -> Figure:
-    """A number against the training step, each seed a line; dense ones as medians of 50 steps."""
-    table = readings(run, diagnostic, quantity, family)
-    figure, (ax,) = panels(1, 5.5)
-    cells = table["cell"].unique()
-    for cell, rows in table.groupby("cell", sort=False):
-        look = style.looks(cells)[cell]
-        dense = rows["step"].nunique() > 100
-        for seed, one in rows.groupby("seed"):
-            at = one["step"] // 50 * 50 if dense else one["step"]
-            label = None if seed else cell
-            ax.plot(one.groupby(at)["value"].median(), lw=0.9, label=label, **look)
-    if diagnostic == "gradient_norm":
-        ax.set_yscale("log")
-        ax.axhline(run.task.training.clip_norm, color=style.GREY, lw=0.8, ls=":")
-    ax.set_title(f"{run.task.problem.name}, T = {table['length'].max()}: {diagnostic}")
-    ax.set_xlabel("training step")
-    ax.set_ylabel(label)
-    ax.legend()
-    return figure
-
-
-def credit(run: Results) -> Figure:
-    """How the answer depends on the marked values, and on the others."""
-    figure, axes = panels(2)
-    for ax, quantity, ideal in zip(
-        axes, ("at marked steps", "size at unmarked steps"), (1.0, 0.0), strict=True
-    ):
-        table = readings(run, "credit", quantity, FORGET)
-        looks = style.looks(table["cell"].unique())
-        for cell, rows in table.groupby("cell", sort=False):
-            for seed, one in rows.groupby("seed"):
-                ax.plot(
-                    one["step"], one["value"], lw=0.9, label=None if seed else cell, **looks[cell]
-                )
-        ax.axhline(ideal, color=style.GREY, lw=0.8, ls=":")
-        ax.set_title(f"credit {quantity}")
-        ax.set_xlabel("training step")
-    axes[0].set_ylabel("d answer / d value")
-    axes[1].legend()
-    return figure
-
-
-def spectrum(run: Results, diagnostic: str, quantity: str, label: str) -> Figure:
-    """Values by rank, before training and at the end of it, median over seeds."""
-    table = readings(run, diagnostic, quantity)
-    looks = style.looks(table["cell"].unique())
-    last = table.groupby(["cell", "seed"])["step"].transform("max")
-    figure, axes = panels(2)
-    for ax, rows, told in zip(
-        axes, (table[table["step"] == 0], table[table["step"] == last]), ("before", "after"),
-        strict=True,
-    ):  # fmt: skip
-        for cell, one in rows.groupby("cell", sort=False):
-            ax.plot(one.groupby("index")["value"].median(), label=cell, lw=1.1, **looks[cell])
-        ax.set_title(f"T = {table['length'].max()}, {told} training")
-        ax.set_xlabel("rank")
-    axes[0].set_ylabel(label)
-    axes[1].legend(fontsize=6)
-    return figure
-
-
-def signal_to_noise(run: Results) -> Figure:
-    """By lag, before training and at the end of it, median over seeds."""
-    table = run.diagnostics[run.diagnostics["diagnostic"] == "signal_to_noise"]
-    table = table[(table["length"] == table["length"].max()) & (table["quantity"] == "loss")]
-    looks = style.looks(table["cell"].unique())
-    last = table.groupby(["cell", "seed"])["step"].transform("max")
-    figure, axes = panels(2)
-    for ax, at, told in zip(axes, (0, last), ("before", "after"), strict=True):
-        for cell, one in table[table["step"] == at].groupby("cell", sort=False):
-            ax.plot(one.groupby("index")["value"].median(), label=cell, lw=1.1, **looks[cell])
-        ax.axhline(-0.5 * np.log10(31), color=style.GREY, lw=0.8, ls=":")
-        ax.set_title(f"loss flow, {told} training")
-        ax.set_xlabel("lag k, steps")
-    axes[0].set_ylabel("log10 signal / noise")
-    axes[1].legend(fontsize=6)
-    return figure
+def some(view: View, quantities: tuple[str, ...]) -> View:
+    """A view of fewer panels."""
+    if not quantities:
+        return view
+    kept = tuple(panel for panel in view.picture.panels if panel.quantity in quantities)
+    return replace(view, picture=view.picture.model_copy(update={"panels": kept}))
 
 
 if __name__ == "__main__":
