@@ -76,9 +76,8 @@ def _with_against_without(trial: Trial, work: str, quick: bool) -> Row:
         with patch.object(training, "probe_flow", lambda *_: flow):
             training.run(trial)
 
-    taken = interleaved(
-        {"with": watched, "without": unwatched}, seconds=0, fewest=2 if quick else 5, most=5
-    )
+    both = {"with": watched, "without": unwatched}
+    taken = interleaved(both, seconds=0, fewest=2 if quick else 5)
     value, spread = ratio(taken["with"], taken["without"])
     told = f"{work}, at most {trial.training.steps:,} steps"
     return Row(told, "whole trial", "the same without records", value, None if quick else MOST,

@@ -22,7 +22,6 @@ from seqbench.training.objective import gradient_of_loss
 
 WORKS = [(40, 32, 32), (100, 64, 64), (200, 50, 128)]  # T, B, H
 SEEDS = 5
-NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 CLIP, RATE = 1.0, 1e-3
 
 
@@ -84,13 +83,9 @@ class Together:
     def __init__(self, work: Work, models: list[Model]) -> None:
         self.work = work
         self.kernel = kernels.MODES[models[0].stack.layers[0].mode]
-        each = [[getattr(m.stack.layers[0], name) for name in NAMES] for m in models]
-        each = [
-            [*layer, *model.readout.parameters()] for layer, model in zip(each, models, strict=True)
-        ]
-        self.parameters = [
+        self.parameters = [  # the layer's four, the readout's two
             torch.stack([p.detach() for p in of_all]).requires_grad_()
-            for of_all in zip(*each, strict=True)
+            for of_all in zip(*(model.parameters() for model in models), strict=True)
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in range(len(models))]
         self.adam = torch.optim.Adam(self.parameters, lr=RATE, fused=True)
@@ -152,7 +147,5 @@ def _check(work: Work, models: list[Model], together: Together) -> None:
     together.differentiate(batches)
     for seed, (model, batch) in enumerate(zip(models, batches, strict=True)):
         gradient_of_loss(model, work.problem, batch, work.cut())
-        own = [getattr(model.stack.layers[0], name) for name in NAMES]
-        own += list(model.readout.parameters())
-        for p, stacked in zip(own, together.parameters, strict=True):
+        for p, stacked in zip(model.parameters(), together.parameters, strict=True):
             torch.testing.assert_close(p.grad, stacked.grad[seed], rtol=1e-3, atol=1e-5)
