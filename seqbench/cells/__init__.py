@@ -21,7 +21,8 @@ BUNDLED: dict[str, tuple[str, str]] = {
     ),
     "orthogonal": (
         "seqbench.cells.rnn:Orthogonal",
-        "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity",
+        "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity, "
+        "recurrent",
     ),
     "dense": (
         "seqbench.cells.dense:Dense",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seqbench.cells import options
 from seqbench.cells.rnn import NONLINEARITIES
+from seqbench.cells.rnn import activation as nonlinearity
 from seqbench.errors import InputError
 
 
@@ -120,7 +121,7 @@ class Dense(nn.Sequential):
             if not tied or not layers or layers[-1].linear.weight.shape != (width, below):
                 linear = self._linear(below, width, bias=norm is None)
                 normalise = NORMS[norm](width) if norm else None
-                layer = Layer(linear, normalise, NONLINEARITIES[activation](), residual=residual)
+                layer = Layer(linear, normalise, nonlinearity(activation, width), residual=residual)
             layers.append(layer)
             below = width
         super().__init__(*layers)

@@ -7,6 +7,7 @@ loop over time with the same parameters, so that two variants start from the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,25 @@ from torch.nn.utils import parametrizations
 from seqbench.cells import options
 
 FUSED = ("tanh", "relu")
+
+
+class ModReLU(nn.Module):
+    """sign(z) relu(|z| + b): keeps the sign, moves the modulus by b, learned for each unit.
+
+    b ~ U(-0.01, 0.01) at first, as in the code of Lezcano-Casado & Martinez-Rubio 2019.
+
+    Source: Arjovsky et al. 2016, arXiv:1511.06464, eq. 8; of real numbers: Helfrich et al. 2018,
+    arXiv:1707.09520.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(width).uniform_(-0.01, 0.01))
+
+    def forward(self, z_BH: Tensor) -> Tensor:
+        return torch.sign(z_BH) * torch.relu(z_BH.abs() + self.bias)
+
+
 NONLINEARITIES: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
@@ -30,7 +50,32 @@ NONLINEARITIES: dict[str, type[nn.Module]] = {
     "softsign": nn.Softsign,
     "hardtanh": nn.Hardtanh,
     "identity": nn.Identity,
+    "modrelu": ModReLU,
 }
+
+
+def activation(name: str, width: int) -> nn.Module:
+    """A nonlinearity, by its key in NONLINEARITIES, of `width` units."""
+    made = NONLINEARITIES[name]
+    return made(width) if made is ModReLU else made()
+
+
+def rotations_(weight_HH: Tensor, least: float, most: float) -> None:
+    """Fill a square matrix with rotations of two units each by angles U(least, most).
+
+    It is orthogonal and normal, its eigenvalues e^(i angle); of an odd width the last unit is left
+    as it is.
+    """
+    with torch.no_grad():
+        nn.init.eye_(weight_HH)
+        angles = torch.empty(len(weight_HH) // 2).uniform_(least, most)
+        first = torch.arange(len(angles)) * 2
+        second = first + 1
+        weight_HH[first, first] = weight_HH[second, second] = angles.cos().to(weight_HH)
+        weight_HH[first, second] = angles.sin().to(weight_HH)
+        weight_HH[second, first] = -angles.sin().to(weight_HH)
+
+
 # How the recurrent matrix is drawn; each fills a square matrix in place.
 RECURRENT: dict[str, Callable[[Tensor], object]] = {
     "default": lambda weight: None,  # torch's: U(-1/sqrt(H), 1/sqrt(H)), spectral radius ~ 0.58
@@ -38,7 +83,10 @@ RECURRENT: dict[str, Callable[[Tensor], object]] = {
     "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),  # variance 2/H
     "orthogonal": nn.init.orthogonal_,
     "identity": nn.init.eye_,
+    "henaff": lambda weight: rotations_(weight, -math.pi, math.pi),
+    "cayley": lambda weight: rotations_(weight, 0.0, math.pi / 2),
 }
+STAY_ORTHOGONAL = ("orthogonal", "identity", "henaff", "cayley")
 
 
 class RNN(nn.RNN):
@@ -67,7 +115,8 @@ class RNN(nn.RNN):
     Source: Elman 1990, "Finding structure in time", Cognitive Science 14. Initialisations: Glorot &
     Bengio 2010; He et al. 2015, arXiv:1502.01852; Saxe et al. 2014, arXiv:1312.6120. The spectral
     radius as a knob: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, section 2. Layer norm: Ba et
-    al. 2016, arXiv:1607.06450, eq. 4. Residual: leaky units, Bengio et al. 2013, arXiv:1212.0901.
+    al. 2016, arXiv:1607.06450, eq. 4. Rotations: Henaff et al. 2016, arXiv:1602.06662, and Helfrich
+    et al. 2018, arXiv:1707.09520. Residual: leaky units, Bengio et al. 2013, arXiv:1212.0901.
     """
 
     weight_ih_l0: Tensor
@@ -98,7 +147,7 @@ class RNN(nn.RNN):
         super().__init__(input_size, hidden_size, nonlinearity=kernel, bias=not layer_norm)
         options.initialise(self, init)
         self.nonlinearity = nonlinearity
-        self.activation = NONLINEARITIES[nonlinearity]()
+        self.activation = activation(nonlinearity, hidden_size)
         self.norm: nn.Module = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         self.residual = residual
         plain = not layer_norm and residual is None
@@ -177,8 +226,8 @@ class IRNN(RNN):
 class Orthogonal(nn.Module):
     """h_t = f(W x_t + U h_(t-1) + b) with U orthogonal before, during and after training.
 
-    U = U_0 exp(A), A skew-symmetric and learned, 0 at first: torch's own parametrization. U_0 is
-    drawn uniformly (Haar). Computed once for all steps of a call.
+    U = U_0 exp(A), A skew-symmetric and learned, 0 at first: torch's own parametrization. Computed
+    once for all steps of a call.
 
     Inputs [T, B, I], outputs [T, B, H], state h [1, B, H].
 
@@ -186,25 +235,34 @@ class Orthogonal(nn.Module):
         input_size: I.
         hidden_size: H.
         nonlinearity: f, a key of NONLINEARITIES.
+        recurrent: how U_0 is drawn: "orthogonal", uniformly (Haar); "henaff", "cayley": rotations
+            of pairs of units, by U(-pi, pi) and U(0, pi/2); "identity".
 
     Raises:
-        InputError: another nonlinearity.
+        InputError: another value of an option.
 
-    Source: Lezcano-Casado & Martinez-Rubio 2019, arXiv:1901.08428 (expRNN; they draw U_0 in blocks
-    of rotations and give A a tenth of the learning rate, which this does not); the nonlinearity
-    theirs or any other.
+    Source: Lezcano-Casado & Martinez-Rubio 2019, arXiv:1901.08428 (expRNN; they have modReLU,
+    "henaff" or "cayley", and give A a tenth of the learning rate, which this does not). "henaff":
+    Henaff, Szlam & LeCun 2016, arXiv:1602.06662; "cayley": Helfrich et al. 2018, arXiv:1707.09520.
     """
 
     kind = "layer"
 
-    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinearity: str = "tanh",
+        recurrent: str = "orthogonal",
+    ) -> None:
         options.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+        options.one_of("recurrent", recurrent, STAY_ORTHOGONAL)
         super().__init__()
         self.drive = nn.Linear(input_size, hidden_size)
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
-        nn.init.orthogonal_(self.recurrent.weight)
+        RECURRENT[recurrent](self.recurrent.weight)
         parametrizations.orthogonal(self.recurrent)
-        self.activation = NONLINEARITIES[nonlinearity]()
+        self.activation = activation(nonlinearity, hidden_size)
 
     def forward(self, x_TBI: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         weight_HH = self.recurrent.weight.T  # the parametrization is evaluated here

@@ -19,7 +19,7 @@ from seqbench.cells.gru import GRU
 from seqbench.cells.linear import LRU, MinGRU, MinLSTM, loop, scan
 from seqbench.cells.lstm import LSTM, LSTMWithoutForgetGate
 from seqbench.cells.mamba import Mamba
-from seqbench.cells.rnn import IRNN, NONLINEARITIES, RNN, Orthogonal
+from seqbench.cells.rnn import IRNN, NONLINEARITIES, RNN, STAY_ORTHOGONAL, Orthogonal
 from seqbench.cells.slstm import SLSTM
 from seqbench.engine.chain import flatten, rebuild
 from seqbench.models.recurrent import as_layer
@@ -30,13 +30,14 @@ FORMULAS = {
     "tanh": torch.tanh, "relu": F.relu, "sigmoid": torch.sigmoid, "leaky_relu": F.leaky_relu,
     "prelu": lambda x: F.leaky_relu(x, 0.25), "elu": F.elu, "selu": F.selu, "gelu": F.gelu,
     "silu": F.silu, "softplus": F.softplus, "softsign": F.softsign, "hardtanh": F.hardtanh,
-    "identity": lambda x: x,
+    "identity": lambda x: x, "modrelu": lambda x: x.sign() * F.relu(x.abs() - 0.3),
 }  # fmt: skip
 IN_TIME = [name for name in plugins.bundled("cells") if name != "dense"]  # tests/models/test_deep
 VARIANTS = [(name, {}) for name in IN_TIME] + [
     ("rnn", {"nonlinearity": "prelu"}),
     ("rnn", {"nonlinearity": "elu", "layer_norm": True, "residual": 0.3, "recurrent": "he"}),
     ("orthogonal", {"nonlinearity": "leaky_relu"}),
+    ("orthogonal", {"nonlinearity": "modrelu", "recurrent": "henaff"}),
     ("lstm", {"layer_norm": True, "chrono": 50}),
     ("gru", {"chrono": 50}),
     ("slstm", {"forget_bias": 3.0}),
@@ -76,6 +77,9 @@ def zeros(n=1):
 @pytest.mark.parametrize("name", NONLINEARITIES)
 def test_every_nonlinearity_of_the_rnn(name):
     cell, x = RNN(IN, H, nonlinearity=name).double(), sequence()
+    if name == "modrelu":
+        assert cell.activation.bias.abs().max() <= 0.01
+        nn.init.constant_(cell.activation.bias, -0.3)
     W, U = cell.weight_ih_l0, cell.weight_hh_l0
     b = cell.bias_ih_l0 + cell.bias_hh_l0
     expected = run(lambda x_t, h: (FORMULAS[name](x_t @ W.T + h @ U.T + b),), x, *zeros())
@@ -126,8 +130,22 @@ def test_the_irnn_starts_at_the_identity():
     assert torch.equal(IRNN(IN, 4, gain=0.5).weight_hh_l0, 0.5 * torch.eye(4))
 
 
-def test_the_orthogonal_rnn_stays_orthogonal_and_learns():
-    cell, x = Orthogonal(IN, H).double(), sequence()
+@pytest.mark.parametrize(("name", "least", "most"), [("henaff", -math.pi, math.pi),
+                                                     ("cayley", 0.0, math.pi / 2)])  # fmt: skip
+@pytest.mark.parametrize("of", [RNN, Orthogonal])
+def test_rotations_are_orthogonal_and_have_their_angles_as_eigenvalues(name, least, most, of):
+    cell = of(IN, 401, recurrent=name)
+    U = (cell.recurrent.weight if of is Orthogonal else cell.weight_hh_l0).detach().double()
+    torch.testing.assert_close(U.T @ U, torch.eye(401, dtype=torch.float64), atol=1e-5, rtol=0)
+    angles = torch.linalg.eigvals(U).angle().sort().values
+    assert angles.abs().max() <= max(abs(least), most) + 1e-5
+    modulus = angles.abs()[angles.abs() > 1e-6]
+    assert modulus.mean().item() == pytest.approx(most / 2, rel=0.1)  # of U(0, most)
+
+
+@pytest.mark.parametrize("recurrent", STAY_ORTHOGONAL)
+def test_the_orthogonal_rnn_stays_orthogonal_and_learns(recurrent):
+    cell, x = Orthogonal(IN, H, recurrent=recurrent).double(), sequence()
     before = cell.recurrent.weight.detach()
     optimizer = torch.optim.Adam(cell.parameters(), lr=0.1)
     for _ in range(5):
