@@ -15,9 +15,9 @@ from seqbench.analysis.unit import Unit
 from seqbench.problems import GROUPS, group
 from seqbench.reporting import problems_map, scatter, story
 from seqbench.reporting.blocks import Block, Document, Entry, Figure, Part, Spark, Table, Text
+from seqbench.reporting.sections import published
 from seqbench.reporting.words import DASH, count, join, percent
 
-TITLE = "All problems"
 LOW, HIGH = -9.0, 1.0  # decades that a small picture shows
 MANY_POINTS = 40  # of a line
 NOTE = (
@@ -39,12 +39,18 @@ def document(studies: Mapping[str, Study]) -> Document:
     parts = [
         Part("", [Text([_what_was_run(ordered, table)], "note")]),
         Part("Which problem, which cell?", list(_matrix(ordered, table, cells))),
+        Part(published.TITLE, list(published.over_all(ordered))),
         Part(scatter.TITLE, list(_scatter(reached, points))),
         Part("What was run", [_runs(ordered, table)], folded=True),
     ]
     lead = "Each problem asks a cell to remember something else. How far does each cell get?"
     facts = f"{count(len(ordered), 'problem')}, {count(len(table), 'cell')} in all."
-    return Document(TITLE, lead, facts, [part for part in parts if part.blocks])
+    return Document(title(ordered), lead, facts, [part for part in parts if part.blocks])
+
+
+def title(studies: Mapping[str, Study]) -> str:
+    """Of the page."""
+    return count(len(studies), "problem")
 
 
 def _place(study: Study) -> int:

@@ -82,7 +82,7 @@ def _write(
         (study,) = studies.values()
         return write.write(document(study, sections), folder, **also)
     for name, study in studies.items():
-        one = document(study, sections, up=overview.TITLE)
+        one = document(study, sections, up=overview.title(studies))
         write.write(one, folder / name, **also)
     return write.write(overview.document(studies), folder, **also)
 

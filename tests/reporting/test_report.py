@@ -172,6 +172,26 @@ def test_runs_of_several_problems_get_a_page_over_all_that_leads_to_each(make, t
     assert table["undecided"].to_dict()["products", "lstm"]
 
 
+def test_the_page_over_all_has_every_published_number_beside_ours(make, tmp_path):
+    told = """[[published]]
+cell = "lstm"
+length = 10
+quantity = "solved"
+value = 0.5
+where = "table 1"
+
+[problem]"""
+    card = CARD.replace('"adding"', '"multiplication"').replace("[problem]", told)
+    runs = [make(whole(), name="sums"), make(whole(), name="products", card=card)]
+    folder = seqbench.report(runs, tmp_path / "all").parent
+    (row,) = pd.read_csv(folder / "tables" / "published.csv").to_dict("records")
+    assert [row[name] for name in ("run", "cell", "value", "ours")] == ["products", "lstm", 0.5, 1]
+    page = (folder / "report.md").read_text()
+    assert "# 2 problems" in page
+    line = "| **[products](products/report.md)** | lstm | 10 | 10 | solved | 0.5 | 1 |"
+    assert line in page.split("## Beside the published numbers")[1]
+
+
 def test_a_problem_whose_shortest_length_nobody_solved_is_not_counted_as_solved(make):
     """Of products only T = 20 is solved."""
     trials = whole()
