@@ -46,7 +46,9 @@ def over_all(studies: Mapping[str, Study]) -> Iterator[Block]:
         return
     table = pd.concat([one.assign(run=run) for run, one in found.items()])
     heads = ["run", "cell", "length", "tested at", *OURS]
-    rows = [[Entry(row["run"], link=row["run"]), *_row(row)] for row in table.to_dict("records")]
+    rows: list[list[str | Entry]] = [
+        [Entry(row["run"], link=row["run"]), *_row(row)] for row in table.to_dict("records")
+    ]
     yield Table("published", table, heads, rows, "llrrlrrlrl", stubs=4, title=TITLE)
     yield Text([NOTE], "note")
 
