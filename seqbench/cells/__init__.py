@@ -22,7 +22,7 @@ BUNDLED: dict[str, tuple[str, str]] = {
     "orthogonal": (
         "seqbench.cells.rnn:Orthogonal",
         "RNN whose recurrent matrix stays orthogonal (Lezcano 2019); options: nonlinearity, "
-        "recurrent",
+        "recurrent, rate",
     ),
     "dense": (
         "seqbench.cells.dense:Dense",

@@ -223,6 +223,17 @@ class IRNN(RNN):
                 nn.init.zeros_(bias)
 
 
+class _Scaled(nn.Module):
+    """A parametrization: so many times what is learned."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, learned_HH: Tensor) -> Tensor:
+        return self.factor * learned_HH
+
+
 class Orthogonal(nn.Module):
     """h_t = f(W x_t + U h_(t-1) + b) with U orthogonal before, during and after training.
 
@@ -237,13 +248,15 @@ class Orthogonal(nn.Module):
         nonlinearity: f, a key of NONLINEARITIES.
         recurrent: how U_0 is drawn: "orthogonal", uniformly (Haar); "henaff", "cayley": rotations
             of pairs of units, by U(-pi, pi) and U(0, pi/2); "identity".
+        rate: how much of the learning rate A gets; of Adam and RMSprop, whose steps do not grow
+            with the gradient: it is a factor on A. Of SGD its square is.
 
     Raises:
         InputError: another value of an option.
 
     Source: Lezcano-Casado & Martinez-Rubio 2019, arXiv:1901.08428 (expRNN; they have modReLU,
-    "henaff" or "cayley", and give A a tenth of the learning rate, which this does not). "henaff":
-    Henaff, Szlam & LeCun 2016, arXiv:1602.06662; "cayley": Helfrich et al. 2018, arXiv:1707.09520.
+    "henaff" or "cayley", and a rate of 0.1). "henaff": Henaff, Szlam & LeCun 2016,
+    arXiv:1602.06662; "cayley": Helfrich et al. 2018, arXiv:1707.09520.
     """
 
     kind = "layer"
@@ -254,14 +267,18 @@ class Orthogonal(nn.Module):
         hidden_size: int,
         nonlinearity: str = "tanh",
         recurrent: str = "orthogonal",
+        rate: float = 1.0,
     ) -> None:
         options.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
         options.one_of("recurrent", recurrent, STAY_ORTHOGONAL)
+        options.number("rate", rate, "a positive number", above=0, optional=False)
         super().__init__()
         self.drive = nn.Linear(input_size, hidden_size)
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
         RECURRENT[recurrent](self.recurrent.weight)
         parametrizations.orthogonal(self.recurrent)
+        if rate != 1:
+            self.recurrent.parametrizations["weight"].insert(0, _Scaled(rate))
         self.activation = activation(nonlinearity, hidden_size)
 
     def forward(self, x_TBI: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ VARIANTS = [(name, {}) for name in IN_TIME] + [
     ("rnn", {"nonlinearity": "prelu"}),
     ("rnn", {"nonlinearity": "elu", "layer_norm": True, "residual": 0.3, "recurrent": "he"}),
     ("orthogonal", {"nonlinearity": "leaky_relu"}),
-    ("orthogonal", {"nonlinearity": "modrelu", "recurrent": "henaff"}),
+    ("orthogonal", {"nonlinearity": "modrelu", "recurrent": "henaff", "rate": 0.1}),
     ("lstm", {"layer_norm": True, "chrono": 50}),
     ("gru", {"chrono": 50}),
     ("slstm", {"forget_bias": 3.0}),
@@ -158,6 +158,21 @@ def test_the_orthogonal_rnn_stays_orthogonal_and_learns(recurrent):
     W, b = cell.drive.weight, cell.drive.bias
     expected = run(lambda x_t, h: (torch.tanh(x_t @ W.T + h @ U.T + b),), x, *zeros())
     torch.testing.assert_close(cell(x)[0], expected)
+
+
+def test_a_rate_of_a_tenth_moves_the_orthogonal_matrix_a_tenth_as_far():
+    def moved(rate):
+        torch.manual_seed(0)
+        cell, x = Orthogonal(IN, H, rate=rate).double(), sequence()
+        before = cell.recurrent.weight.detach()
+        optimizer = torch.optim.Adam(cell.parameters(), lr=1e-4)
+        cell(x)[0].square().sum().backward()
+        optimizer.step()
+        return before, cell.recurrent.weight.detach() - before
+
+    (start, far), (same, near) = moved(1.0), moved(0.1)
+    torch.testing.assert_close(same, start)
+    torch.testing.assert_close(near, far / 10, atol=1e-3 * far.abs().max().item(), rtol=0)
 
 
 # --- gated ---
