@@ -277,8 +277,10 @@ class Orthogonal(nn.Module):
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
         RECURRENT[recurrent](self.recurrent.weight)
         parametrizations.orthogonal(self.recurrent)
+        chain = self.recurrent.get_submodule("parametrizations.weight")
+        assert isinstance(chain, nn.ModuleList)  # what is learned runs through it
         if rate != 1:
-            self.recurrent.parametrizations["weight"].insert(0, _Scaled(rate))
+            chain.insert(0, _Scaled(rate))
         self.activation = activation(nonlinearity, hidden_size)
 
     def forward(self, x_TBI: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
