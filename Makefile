@@ -50,7 +50,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
