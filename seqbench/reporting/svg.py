@@ -58,7 +58,7 @@ def pictures(figure: Figure, name: str) -> Pictures:
         ax.set_gid(f"{AXES}{i}")
     with style.drawing(), mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata=NO_METADATA)
-        figure.set_layout_engine("none")  # all is in its place now, and placing takes long
+        figure.set_layout_engine(None)  # all is in its place now, and placing takes long
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     root = ET.fromstring(svg.getvalue())
     _shorten(root)
